@@ -1,0 +1,60 @@
+"""What the rules share: the checked configuration, paths, and digests of the programs."""
+
+import json
+import shlex
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+
+from actdim import registry
+from actdim.errors import UserError
+from actdim.paths import ACTIVATIONS, CHECKPOINTS, ID, NEIGHBORS, RUN, checkpoint_folders, id_files
+from actdim.provenance import code_digest
+from actdim.studies import load_config, load_study, stage_of
+
+try:
+    CONFIG = load_config(config)
+    STUDIES = {name: load_study(name, CONFIG) for name in CONFIG.studies}
+except UserError as mistakes:
+    sys.exit(str(mistakes))
+
+wildcard_constraints:
+    study="[^/]+",
+    run="[^/]+~[^/]+(/[^/]+~[^/]+)*",
+    until=r"\d+",
+    checkpoint=r"\d+",
+    layer="[^/]+",
+    estimator="[^/]+",
+
+
+def run_of(wildcards):
+    """The run that a job works on."""
+    return STUDIES[wildcards.study].runs[wildcards.run]
+
+
+def set_options(settings):
+    """Settings as a program's options: --set weight_decay=0.001 --set seed=0."""
+    return " ".join(f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in settings.items())
+
+
+def code_of_run(program):
+    """The digest of a program that also runs the code of the run's own model and data set."""
+
+    def digest(wildcards):
+        settings = run_of(wildcards).settings
+        return code_digest(
+            program, registry.DATASETS[settings["dataset"]["name"]], registry.MODELS[settings["model"]["name"]]
+        )
+
+    return digest
+
+
+def stage_before(wildcards):
+    """The end of the stage before a train job's own, in a list; empty for the first."""
+    return [until for until in STUDIES[wildcards.study].stages if until < int(wildcards.until)][-1:]
+
+
+def kept_in_stage(wildcards):
+    """The epochs or steps of which a train job keeps a checkpoint."""
+    study = STUDIES[wildcards.study]
+    return [at for at in study.kept if stage_of(study, at) == int(wildcards.until)]

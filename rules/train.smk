@@ -1,0 +1,27 @@
+rule train:
+    input:
+        previous=lambda w: expand(CHECKPOINTS, study=w.study, run=w.run, until=stage_before(w)),
+    output:
+        checkpoints=directory(CHECKPOINTS),
+    log:
+        f"{RUN}/logs/train/to~{{until}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/train/to~{{until}}.tsv"
+    params:
+        study=lambda w: f"studies/{w.study}.yaml",
+        settings=lambda w: json.dumps(run_of(w).settings),
+        kept=kept_in_stage,
+        set=lambda w: set_options(run_of(w).chosen),
+        previous=lambda w, input: f"--continue {input.previous}" if input.previous else "",
+        code=code_of_run("train.py"),
+    threads: lambda w: run_of(w).settings["training"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime="8h",
+    conda:
+        "../envs/train.yaml"
+    message:
+        "Training {wildcards.study} {wildcards.run} to {wildcards.until}."
+    shell:
+        "scripts/train.py --study {params.study} {params.set} --until {wildcards.until} {params.previous}"
+        " --output {output.checkpoints} > {log} 2>&1"

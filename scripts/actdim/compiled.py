@@ -1,0 +1,39 @@
+"""pynndescent, with its compiled code kept on disk between processes.
+
+pynndescent compiles itself anew in every process, half a minute for a search of a second, because numba cannot
+find again on disk a function that takes a function: it knows such an argument by an id drawn per process. Here
+every function of pynndescent gets a fixed id, so that numba's own cache works, and the two that only call others,
+which numba cannot cache, run as the plain Python that they are. The neighbors are the same, bit for bit.
+"""
+
+import importlib
+import sys
+import uuid
+
+from numba import __version__ as numba_version
+from numba.core.caching import NullCache
+from numba.core.dispatcher import Dispatcher
+
+
+def nn_descent_class():
+    """Return pynndescent's NNDescent, ready to be used from the cache."""
+    package = importlib.import_module("pynndescent")
+    release = f"{package.__version__} {numba_version}"
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "pynndescent":
+            for function in vars(module).values():
+                if isinstance(function, Dispatcher) and function.py_func.__module__ == name:
+                    keep_on_disk(function, release)
+    core = importlib.import_module("pynndescent.pynndescent_")
+    core.nn_descent = getattr(core.nn_descent, "py_func", core.nn_descent)
+    core.nn_descent_internal = getattr(core.nn_descent_internal, "py_func", core.nn_descent_internal)
+    return package.NNDescent
+
+
+def keep_on_disk(function, release):
+    """Make numba keep a compiled function, under an id that changes with the release only."""
+    if isinstance(function._cache, NullCache):
+        identity = f"{release} {function.py_func.__module__}.{function.py_func.__qualname__}"
+        if not getattr(function, "_MemoMixin__uuid", None):
+            function._set_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, identity)))
+        function.enable_caching()

@@ -1,0 +1,176 @@
+"""The settings of one run: the dataset, model and training sections of a study, with the run's own choices."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actdim import registry
+from actdim.errors import UserError
+
+SECTIONS = ("dataset", "model", "training")
+Count = Annotated[int, Field(ge=1, strict=True)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """A section of a YAML file: every key is known, every number finite."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Schedule(Settings):
+    """The learning rate over training, as a factor of `lr`; lengths in the study's unit, epochs or steps."""
+
+    name: Literal["constant", "cosine"] = "constant"
+    length: Count | None = None  # of the cosine, down to 0; None: all of training
+    warmup: Annotated[int, Field(ge=0, strict=True)] = 0  # linear from 0
+
+
+class Training(Settings):
+    """How to train."""
+
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"  # adam: coupled L2; adamw: decoupled weight decay
+    lr: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of sgd
+    betas: tuple[float, float] = (0.9, 0.999)  # of adam and adamw
+    weight_decay: NonNegative = 0.0
+    schedule: Schedule = Schedule()
+    batch_size: Count
+    epochs: Count | list[Count] | None = None  # a list: stages, one job each
+    steps: Count | list[Count] | None = None
+    evaluate_every: Count = 1  # epochs or steps between rows of metrics.csv
+    threads: Count = 1  # CPU threads of a run; its result depends on them
+
+
+def read_yaml(path):
+    """Return the mapping that a YAML file holds; UserError where it is missing, damaged or something else."""
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: should hold keys and values")
+    return content
+
+
+def check(schema, content, where):
+    """Return `content` as an instance of the pydantic model `schema`.
+
+    Raises UserError with one line for each mistake: `where`, the key, what is wrong and what would be right.
+    """
+    try:
+        return schema.model_validate(content)
+    except ValidationError as mistakes:
+        raise UserError("\n".join(describe(schema, mistake, where) for mistake in mistakes.errors())) from None
+
+
+def describe(schema, mistake, where):
+    """Return the line for one of pydantic's mistakes."""
+    place = [str(part) for part in mistake["loc"] if not str(part).startswith(("list[", "constrained", "function"))]
+    key = ".".join(place)
+    start = f"{where}{': ' if where.endswith(('.yaml', '.yml')) or not key else '.'}{key}".removesuffix(": ")
+    if mistake["type"] == "extra_forbidden":
+        known = list(schema.model_fields) if len(place) == 1 else []
+        close = difflib.get_close_matches(place[-1], known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}" if known else ""
+        return f"{start}: unknown key{hint}"
+    if mistake["type"] == "missing":
+        return f"{start}: missing"
+    message = mistake["msg"].removeprefix("Value error, ")
+    return f"{start}: {message[0].lower()}{message[1:]}, not {mistake['input']!r}"
+
+
+def run_settings(study, chosen, where):
+    """Return the settings of the run of a study that the grid values `chosen` and a seed make.
+
+    study: the content of a study's YAML file; chosen: {grid key: value, ..., "seed": int}.
+    Returns plain nested dicts with every default filled in: dataset, model, training and seed; the length of
+    training is not among them (see `stages`), for a run that trains longer is the same run.
+    Raises UserError that names `where`, the key and what would be right.
+    """
+    sections = {}
+    for section in SECTIONS:
+        content = study.get(section)
+        if not isinstance(content, dict):
+            raise UserError(f"{where}: {section}: {'missing' if content is None else 'should hold keys and values'}")
+        sections[section] = dict(content)
+    for key, value in chosen.items():
+        if key != "seed":
+            section, name = locate(key, sections, where)
+            sections[section][name] = value
+    training = check(Training, spelled_out(sections["training"]), f"{where}: training")
+    stages(training, where)
+    return {
+        "dataset": check_registered(registry.DATASETS, sections["dataset"], f"{where}: dataset"),
+        "model": check_registered(registry.MODELS, sections["model"], f"{where}: model"),
+        "training": training.model_dump(mode="json", exclude={"epochs", "steps"}),
+        "seed": chosen.get("seed", 0),
+    }
+
+
+def locate(key, sections, where):
+    """Return (section, setting) for a grid key: `weight_decay`, or `model.name` where two sections have it."""
+    known = {
+        "training": Training.model_fields,
+        "dataset": fields_of(registry.DATASETS, sections["dataset"], f"{where}: dataset"),
+        "model": fields_of(registry.MODELS, sections["model"], f"{where}: model"),
+    }
+    section, dot, name = key.rpartition(".")
+    places = [s for s, fields in known.items() if name in fields and (s == section or not dot)]
+    if len(places) == 1:
+        return places[0], name
+    every = sorted({name for fields in known.values() for name in fields})
+    if places:
+        raise UserError(f"{where}: {key}: could be {' or '.join(f'{s}.{name}' for s in places)}; write one of them")
+    close = difflib.get_close_matches(name, every, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(every)}"
+    raise UserError(f"{where}: {key}: no setting of dataset, model or training; {hint}")
+
+
+def fields_of(table, section, where):
+    """Return the settings that the entry named by `section` takes."""
+    return registry.settings_of(registered(table, section, where)).model_fields
+
+
+def registered(table, section, where):
+    """Return the function that a section names; UserError where there is none of that name."""
+    if "name" not in section:
+        raise UserError(f"{where}.name: missing; known: {', '.join(table)}")
+    try:
+        return registry.find(table, section["name"])
+    except UserError as error:
+        raise UserError(f"{where}.name: {error}") from None
+
+
+def check_registered(table, section, where):
+    """Return a dataset or model section as a dict with every default filled in."""
+    return check(registry.settings_of(registered(table, section, where)), section, where).model_dump(mode="json")
+
+
+def spelled_out(training):
+    """Return the training section with its schedule as a mapping, its length stated.
+
+    `schedule: cosine` spans all of training, which only one stage leaves without doubt.
+    """
+    schedule = training.get("schedule", {})
+    schedule = {"name": schedule} if isinstance(schedule, str) else schedule
+    if isinstance(schedule, dict) and schedule.get("name") == "cosine" and "length" not in schedule:
+        schedule = {**schedule, "length": training.get("epochs", training.get("steps"))}
+    return {**training, "schedule": schedule}
+
+
+def stages(training, where):
+    """Return ("epochs" or "steps", the stages' ends in increasing order) of a Training."""
+    unit = "epochs" if training.steps is None else "steps"
+    ends = getattr(training, unit)
+    if ends is None or (training.epochs is not None and training.steps is not None):
+        raise UserError(f"{where}: training: state either epochs or steps")
+    ends = ends if isinstance(ends, list) else [ends]
+    if not ends or ends != sorted(set(ends)):
+        raise UserError(f"{where}: training.{unit}: should be one number or several that increase, not {ends}")
+    return unit, ends

@@ -1,0 +1,199 @@
+"""The configuration and the studies it names, checked, and what follows from them: runs, stages, layers, paths."""
+
+import functools
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from actdim import estimators, neighbors, registry
+from actdim.errors import UserError
+from actdim.settings import Settings, Training, check, read_yaml, run_settings, spelled_out, stages
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Unit = Annotated[int, Field(ge=0, strict=True)]
+FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth")
+
+
+class Neighbors(Settings):
+    """How to search for neighbors."""
+
+    method: Literal[tuple(neighbors.METHODS)] = "pynndescent"
+    k: Annotated[int, Field(ge=2, strict=True)] = 32
+    seed: Unit = 0
+
+
+class Config(Settings):
+    """config.yaml."""
+
+    studies: Annotated[list[Name], Field(min_length=1)]
+    neighbors: Neighbors = Neighbors()
+    estimators: Annotated[dict[Literal[tuple(estimators.ESTIMATORS)], dict], Field(min_length=1)]
+
+
+class Activations(Settings):
+    """Which activations to store."""
+
+    at: Annotated[list[Unit], Field(min_length=1)]  # kept epochs or steps
+    split: Literal["validation", "train"] = "validation"
+    layers: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
+
+
+class StudyFile(Settings):
+    """A study's YAML file; its sections dataset, model and training are checked run by run."""
+
+    dataset: dict
+    model: dict
+    training: dict
+    grid: list[dict[str, list]] = [{}]
+    seeds: Annotated[list[Unit], Field(min_length=1)] = [0]
+    checkpoints: Annotated[list[Unit], Field(min_length=1)]
+    activations: Activations
+    neighbors: dict = {}
+    figures: list[Literal[FIGURES]] = ["llid", "pid", "pid_over_llid", "id_over_depth"]
+
+    @model_validator(mode="after")
+    def grid_is_not_empty(self):
+        if not self.grid or any(not values for grid in self.grid for values in grid.values()):
+            raise ValueError("the grid is empty; every list of it needs a value")
+        return self
+
+
+class Run(NamedTuple):
+    """One training: a grid point and a seed."""
+
+    study: str
+    name: str  # weight_decay~0.001/dropout~0/seed~0
+    chosen: dict  # {"weight_decay": 0.001, "dropout": 0.0, "seed": 0}
+    settings: dict  # see settings.run_settings
+
+
+class Study(NamedTuple):
+    """A checked study."""
+
+    name: str
+    unit: str  # "epochs" or "steps"
+    stages: list[int]  # the unit at which each training job ends
+    kept: list[int]  # units with a checkpoint; a stage's end always has one
+    activations: Activations
+    neighbors: Neighbors
+    figures: list[str]
+    runs: dict[str, Run]
+
+
+def load_config(content, where="config.yaml"):
+    """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
+    config = check(Config, content, where)
+    for name, settings in config.estimators.items():
+        schema = registry.settings_of(estimators.ESTIMATORS[name])
+        checked = check(schema, {"name": name, **settings}, f"{where}: estimators.{name}")
+        config.estimators[name] = checked.model_dump(exclude={"name"})
+    return config
+
+
+def load_study(name, config, folder="studies"):
+    """Return the study `name` from its YAML file in `folder`. Raises UserError, a line for each mistake."""
+    path = Path(folder) / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in Path(folder).glob("*.yaml")))
+        raise UserError(f"config.yaml: studies: no study {name!r} in {folder}/; it has {known}")
+    where = str(path)
+    content = read_yaml(path)
+    file = check(StudyFile, content, where)
+    runs = make_runs(name, file, content, where)
+    unit, ends = stages(check(Training, spelled_out(content["training"]), f"{where}: training"), where)
+    return Study(
+        name=name,
+        unit=unit,
+        stages=ends,
+        kept=kept_checkpoints(file, ends, unit, where),
+        activations=file.activations,
+        neighbors=check(Neighbors, {**config.neighbors.model_dump(), **file.neighbors}, f"{where}: neighbors"),
+        figures=file.figures,
+        runs=runs,
+    )
+
+
+def make_runs(study, file, content, where):
+    """Return {name: Run} of all grid points and seeds, in the order of the grid."""
+    keys = list(dict.fromkeys(key for grid in file.grid for key in grid))
+    runs = {}
+    for number, grid in enumerate(file.grid):
+        for values in itertools.product(*grid.values(), file.seeds):
+            chosen = dict(zip([*grid, "seed"], values, strict=True))
+            settings = run_settings(content, chosen, where)
+            chosen = {**{key: value_of(key, settings) for key in keys}, "seed": chosen["seed"]}
+            name = "/".join(f"{key}~{value_text(value, f'{where}: grid.{key}')}" for key, value in chosen.items())
+            if name in runs:
+                raise UserError(f"{where}: grid: item {number + 1} makes the run {name} a second time; write it once")
+            runs[name] = Run(study, name, chosen, settings)
+            try:
+                layers_of(runs[name], file.activations.layers)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+    return runs
+
+
+def value_of(key, settings):
+    """Return the value of a grid key in a run's settings."""
+    section, dot, name = key.rpartition(".")
+    sections = [section] if dot else ("dataset", "model", "training")
+    return next(settings[section][name] for section in sections if name in settings[section])
+
+
+def value_text(value, where):
+    """Return a setting as it stands in a path: 0.001, 0, adam, true.
+
+    Raises UserError for a value that cannot stand in one.
+    """
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.+-]+", value)):
+        return str(value)
+    raise UserError(f"{where}: a grid value should be a number, or a name of letters, digits and _.+-, not {value!r}")
+
+
+def kept_checkpoints(file, ends, unit, where):
+    """Return the units with a checkpoint, sorted; UserError where one is never reached, or a dump has none."""
+    kept = sorted({*file.checkpoints, *ends})
+    beyond = [at for at in kept if at > ends[-1]]
+    if beyond:
+        raise UserError(f"{where}: checkpoints: training ends at {unit} {ends[-1]}, before {numbers(beyond)}")
+    missing = sorted(set(file.activations.at) - set(kept))
+    if missing:
+        raise UserError(f"{where}: activations.at: no checkpoint at {numbers(missing)}; checkpoints has {numbers(kept)}")
+    return kept
+
+
+def numbers(values):
+    """Return numbers as text: 1, 2, 3."""
+    return ", ".join(map(str, values))
+
+
+def layers_of(run, layers):
+    """Return the names of the layers that a run dumps; UserError where its model or data set cannot be made so."""
+    sections = json.dumps([run.settings["dataset"], run.settings["model"]])
+    return list(layers_on_paper(sections, layers if layers == "all" else tuple(layers)))
+
+
+@functools.cache
+def layers_on_paper(sections, layers):
+    """Return the layers of the model of (dataset, model) sections as JSON, built without reading data or weights."""
+    import torch
+
+    from actdim.activations import layer_names
+
+    dataset, model = json.loads(sections)
+    data = registry.build(registry.DATASETS, dataset)
+    with torch.device("meta"):
+        return layer_names(registry.build(registry.MODELS, model, data), layers)
+
+
+def stage_of(study, at):
+    """Return the end of the stage whose job keeps the checkpoint of an epoch or step."""
+    return next(until for until in study.stages if at <= until)

@@ -1,0 +1,117 @@
+"""The tables: from single estimates to LLID, PID, and how they go with regularization and generalization."""
+
+import pandas as pd
+from scipy import stats
+
+from actdim.errors import UserError
+from actdim.files import whole
+from actdim.hdf5 import INPUT
+
+MEASURES = ["llid", "pid", "pid_over_llid"]
+METRICS = ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss"]
+ALL_RUNS = "all"
+
+
+def id_table(estimates):
+    """Return (table, settings): a row for each estimate, and the names of the columns that tell runs apart.
+
+    estimates: the contents of estimate_id's JSON files. Columns: study, the settings that vary, seed, checkpoint,
+    layer, depth, feeds_classifier, estimator, id, low, high, n_points, n_dropped, recall, reason, and the metrics.
+    """
+    own = ["id", "low", "high", "n_points", "n_dropped", "recall", "reason"]
+    of = ["layer", "depth", "feeds_classifier", *METRICS]
+    rows = [
+        {
+            "study": estimate["source"]["study"],
+            **estimate["source"]["chosen"],
+            "checkpoint": estimate["source"]["checkpoint"],
+            **{key: estimate["source"].get(key) for key in of},
+            "estimator": estimate["estimator"],
+            **{key: estimate.get(key) for key in own},
+        }
+        for estimate in estimates
+    ]
+    names = dict.fromkeys(key for estimate in estimates for key in estimate["source"]["chosen"])
+    settings = [*(name for name in names if name != "seed"), "seed"]
+    order = ["study", *settings, "checkpoint"]
+    table = pd.DataFrame(rows).sort_values([*order, "depth", "estimator"], ignore_index=True)
+    return table[[*order, "layer", "depth", "feeds_classifier", "estimator", *own, *METRICS]], settings
+
+
+def summary_table(ids, settings):
+    """Return a row for each run, checkpoint and estimator: LLID, PID, PID / LLID and the metrics.
+
+    LLID is the ID of the layer that feeds the classifier, PID the largest of all layers; the data themselves are
+    no layer. A value that there is none of is empty.
+    """
+    keys = ["study", *settings, "checkpoint", "estimator"]
+    layers = ids[ids.layer != INPUT]
+    groups = layers.groupby(keys, dropna=False, sort=False)
+    summary = groups[METRICS].first()
+    last = layers[layers.feeds_classifier.astype(bool)].groupby(keys, dropna=False, sort=False)
+    summary.insert(0, "llid", last["id"].first())
+    peak = layers.loc[groups["id"].idxmax().dropna()].set_index(keys)
+    summary.insert(1, "pid", peak["id"])
+    summary.insert(2, "pid_layer", peak["layer"])
+    summary.insert(3, "pid_over_llid", summary.pid / summary.llid)
+    return summary.reset_index()
+
+
+def sweeps(summary, settings):
+    """Yield (name, setting, rows) for every sweep of a study: runs in which one setting alone varies.
+
+    summary: the rows of one study. A sweep has three values of its setting or more; it is named after the
+    setting, and where several sweeps vary the same one, after what they hold fixed too.
+    """
+    varied = [key for key in settings if key != "seed" and summary[key].nunique() > 1]
+    for key in varied:
+        others = [other for other in varied if other != key]
+        groups = [((), summary)] if not others else summary.groupby(others)
+        long = [(fixed, rows) for fixed, rows in groups if rows[key].nunique() >= 3]
+        for fixed, rows in long:
+            held = ", ".join(f"{other}={value:g}" for other, value in zip(others, fixed, strict=True))
+            yield (f"{key} at {held}" if len(long) > 1 else key), key, rows
+
+
+def correlations_table(summary, settings):
+    """Return Pearson's and Spearman's r and p, at each study's last checkpoint, for each sweep and for all runs.
+
+    A correlation of fewer than three runs, or with a constant, is empty.
+    """
+    rows = []
+    for (study, estimator), part in summary.groupby(["study", "estimator"], sort=False):
+        part = part[part.checkpoint == part.checkpoint.max()]
+        over = [(name, part_of, [(key, y) for y in [*MEASURES, "validation_accuracy"]])
+                for name, key, part_of in sweeps(part, settings)]
+        for name, runs, pairs in [*over, (ALL_RUNS, part, [])]:
+            for x, y in [*pairs, *((measure, "validation_accuracy") for measure in MEASURES)]:
+                rows.append({"study": study, "sweep": name, "estimator": estimator,
+                             "checkpoint": part.checkpoint.max(), "x": x, "y": y, **correlate(runs[x], runs[y])})
+    return pd.DataFrame(rows)
+
+
+def correlate(x, y):
+    """Return Pearson's and Spearman's correlation of two columns over the rows in which both have a value."""
+    both = x.notna() & y.notna()
+    x, y = x[both].astype(float), y[both].astype(float)
+    result = dict.fromkeys(["pearson_r", "pearson_p", "spearman_r", "spearman_p"])
+    if len(x) >= 3 and x.nunique() > 1 and y.nunique() > 1:
+        for name, test in (("pearson", stats.pearsonr), ("spearman", stats.spearmanr)):
+            result[f"{name}_r"], result[f"{name}_p"] = test(x, y)
+    return {**result, "n": len(x)}
+
+
+def write_csv(table, path):
+    """Write a table whole or not at all."""
+    with whole(path) as beside:
+        table.to_csv(beside, index=False)
+
+
+def read_csv(path):
+    """Read a table; a missing, empty or damaged one is a UserError that names it."""
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
+        raise UserError(f"{path}: not a whole table; delete it and run again to make it anew") from None

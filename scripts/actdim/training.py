@@ -1,0 +1,209 @@
+"""Training: a plain loop that can be killed at any moment and still ends with the same weights."""
+
+import csv
+import json
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from actdim import checkpoints, registry
+from actdim.errors import UserError
+from actdim.files import flush, whole, write_json
+
+EVALUATION_BATCH = 1024
+
+
+def train(run, output, previous=None, save_every=10.0):
+    """Train one stage of a run; leave its kept checkpoints and metrics.csv in the folder `output`.
+
+    run: what the stage is: settings (dataset, model, training, seed), unit ("epochs" or "steps"), start, until,
+    kept (the units at which to keep a checkpoint), and whatever else its checkpoints should say of it.
+    previous: the checkpoint to go on from, where start > 0. save_every: seconds between resume states.
+
+    All lies in `<output>.resume` until the stage is complete; that folder states the run it belongs to, and a
+    stage that was killed goes on from there. Raises UserError where `output` is there already.
+    """
+    output, resume = Path(output), Path(f"{output}.resume")
+    if output.exists() and any(output.iterdir()):
+        raise UserError(f"{output}: already there; remove it to train again, or choose another --output")
+    training = run["settings"]["training"]
+    make_deterministic(training["threads"])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    data = load_data(run["settings"]["dataset"], device)
+    model, optimizer = begin(run["settings"], device)
+    per_unit = batches(len(data["train"][1]), training["batch_size"]) if run["unit"] == "epochs" else 1
+    step, metrics = restore(open_resume(run, resume, previous), run, model, optimizer, per_unit, device)
+
+    until = run["until"] * per_unit
+    print(f"training on {device} from {run['unit'][:-1]} {step / per_unit:g} to {run['until']}", flush=True)
+    first, begun = step, time.monotonic()
+    saved = begun
+    while True:
+        unit, rest = divmod(step, per_unit)
+        keep = rest == 0 and unit in run["kept"]
+        if keep or (rest == 0 and unit % training["evaluate_every"] == 0 and unit not in metrics):
+            metrics[unit] = {"lr": learning_rate(training, step, per_unit), **evaluate(model, data)}
+            print(progress(run, unit, metrics[unit], step - first, until - step, time.monotonic() - begun), flush=True)
+        if keep:
+            checkpoints.save(resume / f"{unit:05d}.pt", snapshot(run, step, metrics, model, optimizer))
+        if step == until:
+            break
+        if time.monotonic() - saved >= save_every:
+            checkpoints.save(resume / "state.pt", snapshot(run, step, metrics, model, optimizer))
+            saved = time.monotonic()
+        train_step(model, optimizer, data["train"], run["settings"], step, per_unit)
+        step += 1
+    finish(run, resume, output, metrics)
+
+
+def make_deterministic(threads):
+    """Make the same seed give the same weights: a fixed number of threads, and no nondeterministic kernel."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+
+
+def load_data(dataset, device):
+    """Return {split: (inputs, labels)} of a dataset section, whole and on the device."""
+    splits = registry.build(registry.DATASETS, dataset).load()
+    return {
+        name: (torch.from_numpy(split.inputs).to(device), torch.from_numpy(split.labels).to(device))
+        for name, split in splits.items()
+    }
+
+
+def build_model(settings, device="cpu"):
+    """Return the model of a run with fresh weights drawn from torch's current random state."""
+    data = registry.build(registry.DATASETS, settings["dataset"])
+    return registry.build(registry.MODELS, settings["model"], data).to(device)
+
+
+def begin(settings, device):
+    """Return a model and its optimizer as the run's seed makes them."""
+    torch.manual_seed(settings["seed"])
+    model = build_model(settings, device)
+    training = settings["training"]
+    common = {"lr": training["lr"], "weight_decay": training["weight_decay"], "fused": True}
+    if training["optimizer"] == "sgd":
+        return model, torch.optim.SGD(model.parameters(), momentum=training["momentum"], **common)
+    make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training["optimizer"]]
+    return model, make(model.parameters(), betas=tuple(training["betas"]), **common)
+
+
+def learning_rate(training, step, per_unit):
+    """Return the learning rate of the given step (0 is the first)."""
+    schedule, at = training["schedule"], step / per_unit
+    lr = training["lr"]
+    if schedule["warmup"]:
+        lr *= min(1.0, (step + 1) / (schedule["warmup"] * per_unit))
+    if schedule["name"] == "cosine":
+        lr *= 0.5 * (1 + math.cos(math.pi * min(1.0, at / schedule["length"])))
+    return lr
+
+
+def train_step(model, optimizer, train_data, settings, step, per_unit):
+    """Take one step of the optimizer on the step's batch."""
+    inputs, labels = train_data
+    batch = batch_rows(len(labels), settings["training"]["batch_size"], settings["seed"], step).to(labels.device)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(settings["training"], step, per_unit)
+    model.train()
+    optimizer.zero_grad(set_to_none=True)
+    cross_entropy(model(inputs[batch]), labels[batch]).backward()
+    optimizer.step()
+
+
+def batches(samples, batch_size):
+    """Return the number of batches in an epoch: full ones, for batch norm cannot train on a rest of one sample."""
+    return max(1, samples // batch_size)
+
+
+def batch_rows(samples, batch_size, seed, step):
+    """Return the rows of a step's batch: each epoch is one shuffled pass, which seed and epoch alone decide."""
+    epoch, number = divmod(step, batches(samples, batch_size))
+    order = np.random.default_rng([seed, epoch]).permutation(samples)
+    return torch.from_numpy(order[number * batch_size : (number + 1) * batch_size])
+
+
+@torch.no_grad()
+def evaluate(model, data):
+    """Return mean cross-entropy (nats) and accuracy on each split: train_loss, train_accuracy, ..."""
+    model.eval()
+    result = {}
+    for split, (inputs, labels) in data.items():
+        logits = torch.cat([model(batch) for batch in inputs.split(EVALUATION_BATCH)])
+        result[f"{split}_loss"] = cross_entropy(logits, labels).item()
+        result[f"{split}_accuracy"] = (logits.argmax(1) == labels).double().mean().item()
+    return result
+
+
+def progress(run, unit, row, done, left, seconds):
+    """Return the log's line for a row of metrics, with the time left at the speed so far."""
+    rest = f"{seconds / done * left:.0f} s left" if done else ""
+    accuracies = (
+        f"{split} loss {row[f'{split}_loss']:.4f} accuracy {row[f'{split}_accuracy']:.4f}"
+        for split in ("train", "validation")
+    )
+    return f"{run['unit'][:-1]} {unit}/{run['until']}  {'  '.join(accuracies)}  {rest}"
+
+
+def snapshot(run, step, metrics, model, optimizer):
+    """Return everything that training needs to go on from here."""
+    return {
+        "run": json.dumps(run),
+        "step": step,
+        "metrics": metrics,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
+    }
+
+
+def open_resume(run, resume, previous):
+    """Make the resume folder this run's own; return the checkpoint to go on from (None: the beginning)."""
+    statement = resume / "run.json"
+    if resume.exists() and not (statement.exists() and statement.read_text() == json.dumps(run, indent=1) + "\n"):
+        print(f"{resume}: left by a run with other settings or code; starting anew", flush=True)
+        shutil.rmtree(resume)
+    write_json(statement, run)
+    state = resume / "state.pt"
+    return state if state.exists() else previous
+
+
+def restore(checkpoint, run, model, optimizer, per_unit, device):
+    """Bring model, optimizer and random states to where `checkpoint` left them; return (step, metrics).
+
+    Raises UserError where the checkpoint belongs to another run, or not to this stage.
+    """
+    if checkpoint is None:
+        return 0, {}
+    state = checkpoints.load(checkpoint, device)
+    theirs = json.loads(state["run"])
+    if theirs["settings"] != run["settings"] or theirs["unit"] != run["unit"]:
+        raise UserError(f"{checkpoint}: of a run with other settings; train that stage again")
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"]["cpu"].cpu())
+    if torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([random.cpu() for random in state["random"]["cuda"]])
+    return state["step"], state["metrics"]
+
+
+def finish(run, resume, output, metrics):
+    """Turn the complete resume folder into the output: checkpoints, metrics.csv, and run.json that says what it is."""
+    rows = [{run["unit"][:-1]: unit, **row} for unit, row in sorted(metrics.items()) if unit >= run["start"]]
+    with whole(resume / "metrics.csv") as beside, open(beside, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    (resume / "state.pt").unlink(missing_ok=True)
+    flush(resume)
+    resume.replace(output)

@@ -1,0 +1,57 @@
+#!/usr/bin/env python
+"""Store the activations that a checkpoint's model has on the samples of a split."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from actdim import checkpoints, errors, registry
+from actdim.activations import dump, layer_names
+from actdim.provenance import made_by
+from actdim.training import build_model, make_deterministic
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
+    parser.add_argument("--split", choices=["validation", "train"], default="validation", help="(default: validation)")
+    parser.add_argument("--layers", nargs="+", default=["all"], metavar="NAME", help="modules, or all (the default)")
+    parser.add_argument("--output", required=True, type=Path, help="the HDF5 file")
+    arguments = parser.parse_args()
+
+    state = checkpoints.load(arguments.checkpoint)
+    run = json.loads(state["run"])
+    settings = run["settings"]
+    make_deterministic(settings["training"]["threads"])
+    model = build_model(settings, "cuda" if torch.cuda.is_available() else "cpu")
+    model.load_state_dict(state["model"])
+    layers = layer_names(model, "all" if arguments.layers == ["all"] else arguments.layers)
+    samples = registry.build(registry.DATASETS, settings["dataset"]).load()[arguments.split]
+    unit, metrics = max(state["metrics"].items())
+    attributes = {
+        "study": run["study"],
+        "chosen": json.dumps(run["chosen"]),
+        "settings": json.dumps(settings),
+        "unit": run["unit"],
+        "checkpoint": unit,
+        "split": arguments.split,
+        **{name: value for name, value in metrics.items() if name != "lr"},
+        "made_by": json.dumps(
+            made_by(
+                __file__,
+                registry.DATASETS[settings["dataset"]["name"]],
+                registry.MODELS[settings["model"]["name"]],
+                libraries=("torch", "h5py"),
+            )
+        ),
+    }
+    single = dump(arguments.output, model, samples, layers, attributes)
+    print(f"{len(samples.inputs)} samples of {arguments.split}, layers {', '.join(layers)}")
+    for layer in sorted(single):
+        print(f"{layer}: stored as float32, for a value does not fit float16")
+
+
+if __name__ == "__main__":
+    errors.run(main)

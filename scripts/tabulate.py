@@ -1,0 +1,38 @@
+#!/usr/bin/env python
+"""Gather estimates into tables: every ID, LLID and PID of every run, and their correlations.
+
+The paths of estimate_id's JSON files are read from standard input, one a line.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from actdim import errors
+from actdim.files import read_json
+from actdim.tables import METRICS, correlations_table, id_table, summary_table, write_csv
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--id", required=True, type=Path, help="the table of every estimate")
+    parser.add_argument("--summary", required=True, type=Path, help="the table of LLID and PID")
+    parser.add_argument("--correlations", required=True, type=Path, help="the table of correlations")
+    arguments = parser.parse_args()
+
+    paths = sys.stdin.read().split()
+    if not paths:
+        raise errors.UserError("standard input: should list estimate_id's JSON files")
+    ids, settings = id_table([read_json(path) for path in paths])
+    summary = summary_table(ids, settings)
+    write_csv(ids.drop(columns=["feeds_classifier", *METRICS]), arguments.id)
+    write_csv(summary, arguments.summary)
+    write_csv(correlations_table(summary, settings), arguments.correlations)
+    missing = ids[ids.id.isna()]
+    print(f"{len(ids)} estimates of {len(paths)} files; {len(missing)} without a value")
+    for (study, layer, reason), rows in missing.groupby(["study", "layer", "reason"]):
+        print(f"no id: {study}, layer {layer}, {len(rows)} times: {reason}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

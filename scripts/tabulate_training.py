@@ -1,0 +1,35 @@
+#!/usr/bin/env python
+"""Gather the metrics of every training into one table.
+
+The checkpoint folders of train.py are read from standard input, one a line.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from actdim import errors
+from actdim.files import read_json
+from actdim.tables import read_csv, write_csv
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", required=True, type=Path, help="the table")
+    arguments = parser.parse_args()
+
+    tables = []
+    for folder in map(Path, sys.stdin.read().split()):
+        run = read_json(folder / "run.json")
+        metrics = read_csv(folder / "metrics.csv").rename(columns={run["unit"][:-1]: "checkpoint"})
+        settings = {"study": run["study"], **run["chosen"]}
+        tables.append(metrics.assign(**settings)[[*settings, *metrics]])
+    if not tables:
+        raise errors.UserError("standard input: should list train.py's checkpoint folders")
+    write_csv(pd.concat(tables, ignore_index=True), arguments.output)
+
+
+if __name__ == "__main__":
+    errors.run(main)

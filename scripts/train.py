@@ -1,0 +1,60 @@
+#!/usr/bin/env python
+"""Train one run of a study and keep its checkpoints."""
+
+import argparse
+from pathlib import Path
+
+from actdim import errors, registry
+from actdim.arguments import add_set, read_set
+from actdim.provenance import made_by
+from actdim.settings import Training, check, read_yaml, run_settings, spelled_out, stages
+from actdim.training import train
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, type=Path, help="the study's YAML file")
+    add_set(parser, "a setting of this run: weight_decay=0.001, seed=0")
+    parser.add_argument("--until", type=int, help="the epoch or step at which to end (default: the study's last)")
+    parser.add_argument("--continue", dest="previous", type=Path, metavar="DIR", help="go on from this folder's last")
+    parser.add_argument("--save-every", type=float, default=10.0, metavar="SECONDS", help="between resume states")
+    parser.add_argument("--output", required=True, type=Path, help="the folder for checkpoints and metrics.csv")
+    arguments = parser.parse_args()
+
+    study = read_yaml(arguments.study)
+    chosen = {"seed": 0, **read_set(arguments.set)}
+    settings = run_settings(study, chosen, str(arguments.study))
+    unit, ends = stages(check(Training, spelled_out(study["training"]), f"{arguments.study}: training"), arguments.study)
+    until = ends[-1] if arguments.until is None else arguments.until
+    previous = last_checkpoint(arguments.previous) if arguments.previous else None
+    start = int(previous.stem) if previous else 0
+    if until <= start:
+        raise errors.UserError(f"--until {until}: should be after {start}, where training begins")
+    run = {
+        "study": arguments.study.stem,
+        "chosen": chosen,
+        "settings": settings,
+        "unit": unit,
+        "start": start,
+        "until": until,
+        "kept": sorted({at for at in study.get("checkpoints", []) if start < at <= until or at == start == 0} | {until}),
+        "made_by": made_by(
+            __file__,
+            registry.DATASETS[settings["dataset"]["name"]],
+            registry.MODELS[settings["model"]["name"]],
+            libraries=("torch", "numpy"),
+        ),
+    }
+    train(run, arguments.output, previous, arguments.save_every)
+
+
+def last_checkpoint(folder):
+    """Return the last checkpoint in a folder; UserError where it holds none."""
+    found = sorted(folder.glob("[0-9]*.pt"), key=lambda file: int(file.stem))
+    if not found:
+        raise errors.UserError(f"{folder}: no checkpoint to go on from")
+    return found[-1]
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -5,14 +5,17 @@ include: "rules/common.smk"
 include: "rules/train.smk"
 include: "rules/activations.smk"
 include: "rules/estimate.smk"
+include: "rules/tabulate.smk"
+include: "rules/plot.smk"
 include: "rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
         TABLES,
         FIGURES,
+        "results/report.html",
     localrule: True
-    default_target: True
     message:
-        "Everything is up to date: tables are in results/tables, figures in results/figures."
+        "Everything is up to date: see results/report.html, results/tables and results/figures."

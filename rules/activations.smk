@@ -9,16 +9,16 @@ rule dump_activations:
         f"{RUN}/logs/dump_activations/{{checkpoint}}.log",
     benchmark:
         f"{RUN}/benchmarks/dump_activations/{{checkpoint}}.tsv"
-    params:
-        split=lambda w: STUDIES[w.study].activations.split,
-        layers=lambda w: STUDIES[w.study].activations.layers,
-        code=code_of_run("dump_activations.py"),
+    conda:
+        "../envs/train.yaml"
     threads: lambda w: run_of(w).settings["training"]["threads"]
     resources:
         mem_mb=4000,
         runtime="1h",
-    conda:
-        "../envs/train.yaml"
+    params:
+        split=lambda w: STUDIES[w.study].activations.split,
+        layers=lambda w: STUDIES[w.study].activations.layers,
+        code=code_of_run("dump_activations.py"),
     message:
         "Storing the activations of {wildcards.study} {wildcards.run} at {wildcards.checkpoint}."
     shell:

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 
-sys.path.insert(0, f"{workflow.basedir}/scripts")
+sys.path.append(f"{workflow.basedir}/scripts")
 
 from actdim import registry
 from actdim.errors import UserError
@@ -17,6 +17,7 @@ try:
     STUDIES = {name: load_study(name, CONFIG) for name in CONFIG.studies}
 except UserError as mistakes:
     sys.exit(str(mistakes))
+
 
 wildcard_constraints:
     study="[^/]+",

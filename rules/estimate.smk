@@ -7,17 +7,17 @@ rule find_neighbors:
         f"{RUN}/logs/find_neighbors/{{checkpoint}}/{{layer}}.log",
     benchmark:
         f"{RUN}/benchmarks/find_neighbors/{{checkpoint}}/{{layer}}.tsv"
+    conda:
+        "../envs/estimate.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
     params:
         method=lambda w: STUDIES[w.study].neighbors.method,
         k=lambda w: STUDIES[w.study].neighbors.k,
         seed=lambda w: STUDIES[w.study].neighbors.seed,
         code=code_digest("find_neighbors.py"),
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime="1h",
-    conda:
-        "../envs/estimate.yaml"
     message:
         "Finding neighbors in {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.checkpoint}."
     shell:
@@ -34,15 +34,15 @@ rule estimate_id:
         f"{RUN}/logs/estimate_id/{{estimator}}/{{checkpoint}}/{{layer}}.log",
     benchmark:
         f"{RUN}/benchmarks/estimate_id/{{estimator}}/{{checkpoint}}/{{layer}}.tsv"
-    params:
-        set=lambda w: set_options(CONFIG.estimators[w.estimator]),
-        code=code_digest("estimate_id.py"),
+    conda:
+        "../envs/estimate.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime="10m",
-    conda:
-        "../envs/estimate.yaml"
+    params:
+        set=lambda w: set_options(CONFIG.estimators[w.estimator]),
+        code=code_digest("estimate_id.py"),
     message:
         "Estimating the ID of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.checkpoint}."
     shell:

@@ -7,6 +7,12 @@ rule train:
         f"{RUN}/logs/train/to~{{until}}.log",
     benchmark:
         f"{RUN}/benchmarks/train/to~{{until}}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: lambda w: run_of(w).settings["training"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime="8h",
     params:
         study=lambda w: f"studies/{w.study}.yaml",
         settings=lambda w: json.dumps(run_of(w).settings),
@@ -14,12 +20,6 @@ rule train:
         set=lambda w: set_options(run_of(w).chosen),
         previous=lambda w, input: f"--continue {input.previous}" if input.previous else "",
         code=code_of_run("train.py"),
-    threads: lambda w: run_of(w).settings["training"]["threads"]
-    resources:
-        mem_mb=4000,
-        runtime="8h",
-    conda:
-        "../envs/train.yaml"
     message:
         "Training {wildcards.study} {wildcards.run} to {wildcards.until}."
     shell:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import torch
-
 from actdim import checkpoints, errors, registry
 from actdim.activations import dump, layer_names
 from actdim.provenance import made_by

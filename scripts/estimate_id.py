@@ -5,7 +5,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-
 from actdim import errors
 from actdim.arguments import add_set, read_set
 from actdim.estimators import ESTIMATORS, NoEstimate

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import h5py
-
 from actdim import errors, neighbors
 from actdim.files import whole
 from actdim.hdf5 import FORMAT, read_layer
@@ -17,7 +16,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--activations", required=True, type=Path, help="an HDF5 file of dump_activations.py")
     parser.add_argument("--layer", required=True, help="its layer")
-    parser.add_argument("--method", choices=list(neighbors.METHODS), default="pynndescent", help="(default: pynndescent)")
+    parser.add_argument(
+        "--method", choices=list(neighbors.METHODS), default="pynndescent", help="(default: pynndescent)"
+    )
     parser.add_argument("--k", type=int, default=32, help="neighbors of every sample (default: 32)")
     parser.add_argument("--seed", type=int, default=0, help="of the approximate search and its audit (default: 0)")
     parser.add_argument("--output", required=True, type=Path, help="the HDF5 file for the lists")

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-
 from actdim import errors
 from actdim.files import read_json
 from actdim.tables import read_csv, write_csv

@@ -24,7 +24,9 @@ def main():
     study = read_yaml(arguments.study)
     chosen = {"seed": 0, **read_set(arguments.set)}
     settings = run_settings(study, chosen, str(arguments.study))
-    unit, ends = stages(check(Training, spelled_out(study["training"]), f"{arguments.study}: training"), arguments.study)
+    unit, ends = stages(
+        check(Training, spelled_out(study["training"]), f"{arguments.study}: training"), arguments.study
+    )
     until = ends[-1] if arguments.until is None else arguments.until
     previous = last_checkpoint(arguments.previous) if arguments.previous else None
     start = int(previous.stem) if previous else 0
@@ -37,7 +39,9 @@ def main():
         "unit": unit,
         "start": start,
         "until": until,
-        "kept": sorted({at for at in study.get("checkpoints", []) if start < at <= until or at == start == 0} | {until}),
+        "kept": sorted(
+            {at for at in study.get("checkpoints", []) if start < at <= until or at == start == 0} | {until}
+        ),
         "made_by": made_by(
             __file__,
             registry.DATASETS[settings["dataset"]["name"]],

@@ -21,7 +21,9 @@ def layer_names(model, wanted):
     known = [INPUT, *(name for name, _ in model.named_modules() if name)]
     for name in wanted:
         if name not in known:
-            raise UserError(f"activations.layers: the model has no layer {name!r}; it has {', '.join([INPUT, *model.layers])}")
+            raise UserError(
+                f"activations.layers: the model has no layer {name!r}; it has {', '.join([INPUT, *model.layers])}"
+            )
     return list(wanted)
 
 

@@ -31,9 +31,9 @@ def nn_descent_class():
 
 
 def keep_on_disk(function, release):
-    """Make numba keep a compiled function, under an id that changes with the release only."""
-    if isinstance(function._cache, NullCache):
+    """Give a compiled function an id that changes with the release only, and make numba keep it."""
+    if not function._MemoMixin__uuid:
         identity = f"{release} {function.py_func.__module__}.{function.py_func.__qualname__}"
-        if not getattr(function, "_MemoMixin__uuid", None):
-            function._set_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, identity)))
+        function._set_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, identity)))
+    if isinstance(function._cache, NullCache):
         function.enable_caching()

@@ -166,7 +166,9 @@ def kept_checkpoints(file, ends, unit, where):
         raise UserError(f"{where}: checkpoints: training ends at {unit} {ends[-1]}, before {numbers(beyond)}")
     missing = sorted(set(file.activations.at) - set(kept))
     if missing:
-        raise UserError(f"{where}: activations.at: no checkpoint at {numbers(missing)}; checkpoints has {numbers(kept)}")
+        raise UserError(
+            f"{where}: activations.at: no checkpoint at {numbers(missing)}; checkpoints has {numbers(kept)}"
+        )
     return kept
 
 

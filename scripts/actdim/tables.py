@@ -39,7 +39,7 @@ def id_table(estimates):
 
 
 def summary_table(ids, settings):
-    """Return a row for each run, checkpoint and estimator: LLID, PID, PID / LLID and the metrics.
+    """Return a row for each run, checkpoint and estimator: LLID with its interval, PID, PID / LLID, metrics.
 
     LLID is the ID of the layer that feeds the classifier, PID the largest of all layers; the data themselves are
     no layer. A value that there is none of is empty.
@@ -51,9 +51,11 @@ def summary_table(ids, settings):
     last = layers[layers.feeds_classifier.astype(bool)].groupby(keys, dropna=False, sort=False)
     summary.insert(0, "llid", last["id"].first())
     peak = layers.loc[groups["id"].idxmax().dropna()].set_index(keys)
-    summary.insert(1, "pid", peak["id"])
-    summary.insert(2, "pid_layer", peak["layer"])
-    summary.insert(3, "pid_over_llid", summary.pid / summary.llid)
+    summary.insert(1, "llid_low", last["low"].first())
+    summary.insert(2, "llid_high", last["high"].first())
+    summary.insert(3, "pid", peak["id"])
+    summary.insert(4, "pid_layer", peak["layer"])
+    summary.insert(5, "pid_over_llid", summary.pid / summary.llid)
     return summary.reset_index()
 
 
@@ -73,6 +75,23 @@ def sweeps(summary, settings):
             yield (f"{key} at {held}" if len(long) > 1 else key), key, rows
 
 
+def configurations(rows, settings):
+    """Return (name, function that selects its rows from a table) for every combination of settings but the seed."""
+    varied = [key for key in settings if key != "seed" and rows[key].nunique() > 1]
+
+    def selector(values):
+        return lambda table: table[(table[varied] == values).all(axis=1)]
+
+    return [
+        (
+            ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in zip(varied, values, strict=True))
+            or "all runs",
+            selector(values),
+        )
+        for values in rows[varied].drop_duplicates().itertuples(index=False)
+    ]
+
+
 def correlations_table(summary, settings):
     """Return Pearson's and Spearman's r and p, at each study's last checkpoint, for each sweep and for all runs.
 
@@ -80,14 +99,18 @@ def correlations_table(summary, settings):
     """
     rows = []
     for (study, estimator), part in summary.groupby(["study", "estimator"], sort=False):
-        part = part[part.checkpoint == part.checkpoint.max()]
-        over = [(name, part_of, [(key, y) for y in [*MEASURES, "validation_accuracy"]])
-                for name, key, part_of in sweeps(part, settings)]
-        for name, runs, pairs in [*over, (ALL_RUNS, part, [])]:
-            for x, y in [*pairs, *((measure, "validation_accuracy") for measure in MEASURES)]:
-                rows.append({"study": study, "sweep": name, "estimator": estimator,
-                             "checkpoint": part.checkpoint.max(), "x": x, "y": y, **correlate(runs[x], runs[y])})
+        part = last_checkpoint(part)
+        for name, key, runs in [*sweeps(part, settings), (ALL_RUNS, None, part)]:
+            strength = [(key, y) for y in [*MEASURES, "validation_accuracy"]] if key else []
+            for x, y in [*strength, *((measure, "validation_accuracy") for measure in MEASURES)]:
+                of = {"study": study, "sweep": name, "estimator": estimator, "checkpoint": part.checkpoint.iloc[0]}
+                rows.append({**of, "x": x, "y": y, **correlate(runs[x], runs[y])})
     return pd.DataFrame(rows)
+
+
+def last_checkpoint(rows):
+    """Return the rows at the last checkpoint that any of them has."""
+    return rows[rows["checkpoint"] == rows["checkpoint"].max()]
 
 
 def correlate(x, y):

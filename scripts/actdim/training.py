@@ -66,7 +66,7 @@ def make_deterministic(threads):
     """Make the same seed give the same weights: a fixed number of threads, and no nondeterministic kernel."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms() loads the compiler too, for a second
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
 

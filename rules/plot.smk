@@ -1,0 +1,165 @@
+FIGURES = [
+    f"results/figures/{study.name}/{figure}.{format}"
+    for study in STUDIES.values()
+    for figure in study.figures
+    for format in ("svg", "png")
+]
+DRAWN = next(iter(CONFIG.estimators))  # figures show the first estimator
+
+
+rule plot_llid:
+    input:
+        summary="results/tables/summary.csv",
+    output:
+        svg=report(
+            "results/figures/{study}/llid.svg",
+            caption="../report/llid.rst",
+            category="{study}",
+            labels={"figure": "Last-layer ID"},
+        ),
+        png="results/figures/{study}/llid.png",
+    log:
+        "results/logs/plot_llid/{study}.log",
+    benchmark:
+        "results/benchmarks/plot_llid/{study}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        estimator=DRAWN,
+        code=code_digest("plot_llid.py"),
+    message:
+        "Plotting last-layer ID against regularization strength of {wildcards.study}."
+    shell:
+        "scripts/plot_llid.py --summary {input.summary} --study {wildcards.study} --estimator {params.estimator}"
+        " --svg {output.svg} --png {output.png} > {log} 2>&1"
+
+
+rule plot_pid:
+    input:
+        summary="results/tables/summary.csv",
+    output:
+        svg=report(
+            "results/figures/{study}/pid.svg",
+            caption="../report/pid.rst",
+            category="{study}",
+            labels={"figure": "Peak ID"},
+        ),
+        png="results/figures/{study}/pid.png",
+    log:
+        "results/logs/plot_pid/{study}.log",
+    benchmark:
+        "results/benchmarks/plot_pid/{study}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        estimator=DRAWN,
+        code=code_digest("plot_pid.py"),
+    message:
+        "Plotting peak ID against regularization strength of {wildcards.study}."
+    shell:
+        "scripts/plot_pid.py --summary {input.summary} --study {wildcards.study} --estimator {params.estimator}"
+        " --svg {output.svg} --png {output.png} > {log} 2>&1"
+
+
+rule plot_pid_over_llid:
+    input:
+        summary="results/tables/summary.csv",
+    output:
+        svg=report(
+            "results/figures/{study}/pid_over_llid.svg",
+            caption="../report/pid_over_llid.rst",
+            category="{study}",
+            labels={"figure": "Peak ID over last-layer ID"},
+        ),
+        png="results/figures/{study}/pid_over_llid.png",
+    log:
+        "results/logs/plot_pid_over_llid/{study}.log",
+    benchmark:
+        "results/benchmarks/plot_pid_over_llid/{study}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        estimator=DRAWN,
+        code=code_digest("plot_pid_over_llid.py"),
+    message:
+        "Plotting peak ID over last-layer ID against validation accuracy of {wildcards.study}."
+    shell:
+        "scripts/plot_pid_over_llid.py --summary {input.summary} --study {wildcards.study} --estimator {params.estimator}"
+        " --svg {output.svg} --png {output.png} > {log} 2>&1"
+
+
+rule plot_grokking:
+    input:
+        summary="results/tables/summary.csv",
+        training="results/tables/training.csv",
+    output:
+        svg=report(
+            "results/figures/{study}/grokking.svg",
+            caption="../report/grokking.rst",
+            category="{study}",
+            labels={"figure": "Grokking"},
+        ),
+        png="results/figures/{study}/grokking.png",
+    log:
+        "results/logs/plot_grokking/{study}.log",
+    benchmark:
+        "results/benchmarks/plot_grokking/{study}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        estimator=DRAWN,
+        unit=lambda w: STUDIES[w.study].unit,
+        code=code_digest("plot_grokking.py"),
+    message:
+        "Plotting accuracies and last-layer ID over training of {wildcards.study}."
+    shell:
+        "scripts/plot_grokking.py --summary {input.summary} --training {input.training} --study {wildcards.study} --estimator {params.estimator} --unit {params.unit}"
+        " --svg {output.svg} --png {output.png} > {log} 2>&1"
+
+
+rule plot_id_over_depth:
+    input:
+        id="results/tables/id.csv",
+    output:
+        svg=report(
+            "results/figures/{study}/id_over_depth.svg",
+            caption="../report/id_over_depth.rst",
+            category="{study}",
+            labels={"figure": "ID over depth"},
+        ),
+        png="results/figures/{study}/id_over_depth.png",
+    log:
+        "results/logs/plot_id_over_depth/{study}.log",
+    benchmark:
+        "results/benchmarks/plot_id_over_depth/{study}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        estimator=DRAWN,
+        unit=lambda w: STUDIES[w.study].unit,
+        code=code_digest("plot_id_over_depth.py"),
+    message:
+        "Plotting ID over depth of {wildcards.study}."
+    shell:
+        "scripts/plot_id_over_depth.py --id {input.id} --study {wildcards.study} --estimator {params.estimator} --unit {params.unit}"
+        " --svg {output.svg} --png {output.png} > {log} 2>&1"

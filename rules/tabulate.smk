@@ -1,0 +1,60 @@
+TABLES = expand("results/tables/{table}.csv", table=["id", "summary", "correlations", "training"])
+
+
+rule tabulate_id:
+    input:
+        ids=[path for study in STUDIES.values() for path in id_files(study, CONFIG.estimators)],
+    output:
+        id=report("results/tables/id.csv", caption="../report/id_table.rst", category="tables", labels={"table": "id"}),
+        summary=report(
+            "results/tables/summary.csv",
+            caption="../report/summary_table.rst",
+            category="tables",
+            labels={"table": "summary"},
+        ),
+        correlations=report(
+            "results/tables/correlations.csv",
+            caption="../report/correlations_table.rst",
+            category="tables",
+            labels={"table": "correlations"},
+        ),
+    log:
+        "results/logs/tabulate_id.log",
+    benchmark:
+        "results/benchmarks/tabulate_id.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        code=code_digest("tabulate_id.py"),
+    message:
+        "Gathering all estimates into tables."
+    shell:
+        "printf '%s\\n' {input.ids} | scripts/tabulate_id.py"
+        " --id {output.id} --summary {output.summary} --correlations {output.correlations} > {log} 2>&1"
+
+
+rule tabulate_training:
+    input:
+        checkpoints=[path for study in STUDIES.values() for path in checkpoint_folders(study)],
+    output:
+        training="results/tables/training.csv",
+    log:
+        "results/logs/tabulate_training.log",
+    benchmark:
+        "results/benchmarks/tabulate_training.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        code=code_digest("tabulate_training.py"),
+    message:
+        "Gathering the metrics of all trainings into one table."
+    shell:
+        "printf '%s\\n' {input.checkpoints} | scripts/tabulate_training.py --output {output.training} > {log} 2>&1"

@@ -1,0 +1,63 @@
+#!/usr/bin/env python
+"""Plot ID over depth, a line a checkpoint, for a few settings of every sweep."""
+
+import numpy as np
+from actdim import errors
+from actdim.figures import arguments, label, over_seeds, plt, rows_of, save, settings_in
+from actdim.tables import configurations, read_csv, sweeps
+
+SHOWN = 4  # settings of a sweep
+
+
+def main():
+    chosen = arguments(__doc__, "id")
+    rows = rows_of(read_csv(chosen.id), study=chosen.study, estimator=chosen.estimator)
+    settings = settings_in(rows)
+    panels = choose_panels(rows, settings)
+    figure, axes = plt.subplots(
+        len(panels),
+        len(panels[0]),
+        figsize=(1 + 3.3 * len(panels[0]), 0.8 + 3.2 * len(panels)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    checkpoints = sorted(rows["checkpoint"].unique())
+    colors = plt.get_cmap("viridis")(np.linspace(0.9, 0.1, len(checkpoints)))
+    layers = rows.groupby("depth")["layer"].first()
+    for axis in axes.flat:
+        axis.set_visible(False)
+    for line, column, name, runs in ((r, c, *panel) for r, row in enumerate(panels) for c, panel in enumerate(row)):
+        axis = axes[line, column]
+        axis.set_visible(True)
+        for at, color in zip(checkpoints, colors, strict=True):
+            depth, mean, deviation = over_seeds(runs[runs["checkpoint"] == at], "depth", "id")
+            axis.errorbar(depth, mean, deviation, marker="o", markersize=5, capsize=3, color=color, label=str(at))
+        axis.set_title(name, fontsize=13)
+        axis.set_xticks(
+            layers.index,
+            [layer.replace("blocks.", "block ") for layer in layers],
+            rotation=60,
+            ha="right",
+            rotation_mode="anchor",
+            fontsize=11,
+        )
+    for axis in axes[:, 0]:
+        axis.set_ylabel(label("id"))
+    axes[0, 0].set_ylim(bottom=0)
+    axes[0, 0].legend(title=chosen.unit, fontsize=11, title_fontsize=11)
+    save(figure, chosen.svg, chosen.png)
+
+
+def choose_panels(rows, settings):
+    """Return rows of (name, runs): for each sweep a few settings from its weakest to its strongest, or else all."""
+    lines = []
+    for _, key, runs in sweeps(rows, settings):
+        values = np.sort(runs[key].unique())
+        few = values[np.unique(np.linspace(0, len(values) - 1, SHOWN).round().astype(int))]
+        lines.append([(f"{label(key)} {value:g}", runs[runs[key] == value]) for value in few])
+    return lines or [[(name, select(rows)) for name, select in configurations(rows, settings)]]
+
+
+if __name__ == "__main__":
+    errors.run(main)

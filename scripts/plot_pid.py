@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Plot peak ID against regularization strength, colored by validation accuracy, over-regularized models marked."""
+
+from actdim import errors
+from actdim.figures import arguments, label, over_seeds, plt, rows_of, save, settings_in, strength_axis
+from actdim.tables import last_checkpoint, read_csv, sweeps
+
+
+def main():
+    chosen = arguments(__doc__, "summary")
+    rows = last_checkpoint(rows_of(read_csv(chosen.summary), study=chosen.study, estimator=chosen.estimator))
+    panels = list(sweeps(rows, settings_in(rows)))
+    if not panels:
+        raise errors.UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.2 + 4.2 * len(panels), 4.4), sharey=True, squeeze=False)
+    colors = plt.Normalize(rows.validation_accuracy.min(), rows.validation_accuracy.max())
+    for axis, (name, key, runs) in zip(axes[0], panels, strict=True):
+        place = strength_axis(axis, key, runs[key])
+        strength, mean, deviation = over_seeds(runs, key, "pid")
+        axis.errorbar(place(strength), mean, deviation, color="0.6", capsize=4, zorder=1)
+        _, accuracy, _ = over_seeds(runs.dropna(subset=["pid"]), key, "validation_accuracy")
+        points = axis.scatter(
+            place(strength), mean, c=accuracy, norm=colors, cmap="cividis", s=90, edgecolors="black", zorder=2
+        )
+        mark_over_regularized(axis, place(strength), accuracy)
+        axis.set_title(label(name), fontsize=13)
+    axes[0, 0].set_ylabel(label("pid"))
+    figure.colorbar(points, ax=axes, label=label("validation_accuracy"))
+    save(figure, chosen.svg, chosen.png)
+
+
+def mark_over_regularized(axis, positions, accuracy):
+    """Shade the strengths beyond the one with the best mean validation accuracy."""
+    best = accuracy.argmax()
+    if best == len(positions) - 1:
+        return
+    axis.axvspan(positions[best], positions[-1], color="0.9", zorder=0)
+    middle = (
+        (positions[best] * positions[-1]) ** 0.5
+        if axis.get_xscale() == "log"
+        else ((positions[best] + positions[-1]) / 2)
+    )
+    axis.text(
+        middle, 0.02, "over-\nregularized", ha="center", va="bottom", fontsize=11, transform=axis.get_xaxis_transform()
+    )
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,91 @@
+"""Fixtures: a copy of the project with a tiny study, and the real Snakemake run on it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY = {
+    "dataset": {"name": "digits", "train_size": 300},
+    "model": {"name": "mlp", "width": 16},
+    "training": {"lr": 0.1, "batch_size": 50, "epochs": 4},
+    "grid": [{"weight_decay": [0, 0.01, 0.1]}],
+    "checkpoints": [2, 4],
+    "activations": {"at": [4]},
+    "figures": ["llid", "id_over_depth"],
+}
+
+
+class Project:
+    """A folder with the project's code and a tiny study."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def write(self, study=STUDY, name="tiny", **config):
+        """Write the study and a config that names it alone."""
+        config = {"studies": [name], "neighbors": {"method": "exact"}, "estimators": {"twonn": {}}} | config
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
+        (self.folder / f"studies/{name}.yaml").write_text(yaml.safe_dump(study))
+
+    def run(self, *command):
+        """Run a command in the folder; return the finished process with its output as text."""
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def snakemake(self, *arguments):
+        """Run Snakemake; fail the test with its output if it fails."""
+        done = self.run("snakemake", "--cores", "2", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def planned(self):
+        """Return {rule: number of jobs} that Snakemake would run."""
+        lines = self.snakemake("-n", "--quiet", "reason").stdout.splitlines()
+        if "job" not in {line.split()[0] for line in lines if line.split()}:
+            return {}
+        rows = [line.split() for line in lines]
+        table = rows[next(i for i, row in enumerate(rows) if row == ["job", "count"]) + 2 :]
+        jobs = {row[0]: int(row[1]) for row in table[: next(i for i, row in enumerate(table) if row[:1] == ["total"])]}
+        return {rule: count for rule, count in jobs.items() if rule not in ("all", "report")}
+
+
+def copy_project(folder):
+    """Copy what git tracks or would track to a folder, with file times."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return Project(folder)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project that has run nothing yet."""
+    fresh = copy_project(tmp_path / "project")
+    fresh.write()
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A project whose tiny study is complete; not to be changed."""
+    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    project.write()
+    project.snakemake()
+    return project
+
+
+@pytest.fixture
+def done(finished, tmp_path):
+    """A copy of the finished project, for a test to change."""
+    shutil.copytree(finished.folder, tmp_path / "project")
+    return Project(tmp_path / "project")

@@ -1,0 +1,115 @@
+"""Activations files against what the model computes."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from actdim.activations import dump, forward, layer_names
+from actdim.datasets import Split
+from actdim.errors import UserError
+from actdim.hdf5 import read_layer
+from torch import nn
+
+
+class Odd(nn.Module):
+    """A model of no registry: an operation in place behind a layer, and layers reached out of order."""
+
+    layers = ("second", "first")
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 4), nn.Linear(5, 6)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.first(self.second(x).relu_()))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Odd()
+
+
+def samples(n=1203, scale=1.0):
+    rng = np.random.default_rng(0)
+    inputs = (scale * rng.normal(size=(n, 5))).astype(np.float32)
+    return Split(inputs, rng.integers(0, 3, n), np.arange(n) + 7)
+
+
+def test_file_holds_what_the_model_computes(model, tmp_path):
+    split = samples()
+    dump(tmp_path / "a.h5", model, split, ["input", "first", "second"], {"study": "odd"})
+    second = model.second(torch.from_numpy(split.inputs)).detach().numpy()
+    with h5py.File(tmp_path / "a.h5") as file:
+        np.testing.assert_array_equal(file["layers/input"][:], split.inputs.astype(np.float16))
+        np.testing.assert_allclose(file["layers/second"][:], second, rtol=1e-3, atol=1e-3)
+        assert (file["layers/second"][:] < 0).any(), "captured before the operation in place"
+        with torch.no_grad():
+            np.testing.assert_allclose(file["logits"][:], model(torch.from_numpy(split.inputs)), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(file["labels"][:], split.labels)
+        np.testing.assert_array_equal(file["sample_index"][:], split.index)
+        assert {name: layer.attrs["depth"] for name, layer in file["layers"].items()} == {
+            "input": 0,
+            "second": 1,
+            "first": 2,
+        }
+        assert list(file["layers/first"].attrs["shape"]) == [4]
+        assert file["layers/first"].attrs["feeds_classifier"]
+        assert not file["layers/second"].attrs["feeds_classifier"]
+        assert file.attrs["study"] == "odd"
+
+
+def test_a_value_too_large_for_float16_is_kept(model, tmp_path):
+    """Only the layer that needs it becomes float32, although the value stands in the last batch."""
+    split = samples()
+    split.inputs[-1] = 1e5
+    assert dump(tmp_path / "a.h5", model, split, ["input", "second"], {}) == {"input", "second"}
+    assert dump(tmp_path / "b.h5", model, samples(), ["input", "second"], {}) == set()
+    np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input")[0], split.inputs)
+
+
+def test_infinite_activations_stay_infinite(model, tmp_path):
+    split = samples()
+    split.inputs[3] = np.inf
+    assert dump(tmp_path / "a.h5", model, split, ["input"], {}) == set()
+    assert np.isinf(read_layer(tmp_path / "a.h5", "input")[0][3]).all()
+
+
+def test_nothing_half_written_stays(model, tmp_path):
+    with pytest.raises(RuntimeError):
+        dump(tmp_path / "a.h5", model, samples()._replace(inputs=np.ones((20, 4), np.float32)), ["input"], {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_layer(model):
+    with pytest.raises(UserError, match=r"no layer 'third'; it has input, second, first"):
+        layer_names(model, ["third"])
+
+
+def test_hooks_are_removed(model):
+    forward(model, torch.zeros(2, 5), ["first"])
+    assert not model.first._forward_hooks
+
+
+def damaged(path, change):
+    """Write a good file and damage it."""
+    with h5py.File(path, "w") as file:
+        file["layers/x"] = np.zeros((10, 2))
+    change(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_bytes(b""), "not a whole HDF5 file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:500]), "not a whole HDF5 file"),
+        (lambda path: h5py.File(path, "a").attrs.update(format=0), "has format 0, not 1"),
+        (lambda path: h5py.File(path, "w").close(), "no layer 'x'; it has no /layers"),
+    ],
+)
+def test_damaged_files(tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        read_layer(damaged(tmp_path / "a.h5", change), "x")

@@ -1,0 +1,130 @@
+"""Mistakes in the config and in studies: one line each, before any job starts."""
+
+import copy
+
+import pytest
+import yaml
+from actdim import studies
+from actdim.errors import UserError
+from actdim.settings import read_yaml
+from conftest import ROOT, STUDY
+
+
+def edited(path, value):
+    """The tiny study with the setting at a dotted path replaced (None: removed)."""
+    study = copy.deepcopy(STUDY)
+    *sections, key = path.split(".")
+    place = study
+    for section in sections:
+        place = place[section]
+    if value is None:
+        del place[key]
+    else:
+        place[key] = value
+    return study
+
+
+MISTAKES = [
+    ("training.lrr", 0.1, "training.lrr: unknown key; did you mean lr?"),
+    ("modle", {}, "modle: unknown key; did you mean model?"),
+    ("training.lr", "fast", "training.lr: input should be a valid number"),
+    ("training.lr", -1, "training.lr: input should be greater than 0, not -1"),
+    ("training.lr", None, "training.lr: missing"),
+    ("training.epochs", 2.5, "training.epochs"),
+    ("training.epochs", [4, 2], "training.epochs: should be one number or several that increase"),
+    ("training.steps", 10, "training: state either epochs or steps"),
+    ("training.schedule", "cosin", "training.schedule.name: input should be 'constant' or 'cosine'"),
+    ("dataset.name", "digist", "dataset.name: unknown name 'digist'; known: digits, modular, permutations"),
+    ("dataset.train_size", 5000, "dataset.train_size: input should be less than 1797"),
+    ("model.name", "resnet19", "model.name: unknown name 'resnet19'; known: mlp, resnet18, transformer"),
+    ("model.widht", 3, "model.widht: unknown key; did you mean width?"),
+    ("model", {"name": "transformer"}, "transformer: a transformer reads tokens"),
+    ("activations.layers", ["hidden1", "hiden2"], "the model has no layer 'hiden2'; it has input, hidden1, hidden2"),
+    ("activations.at", [3], "activations.at: no checkpoint at 3; checkpoints has 2, 4"),
+    ("checkpoints", [2, 9], "checkpoints: training ends at epochs 4, before 9"),
+    ("grid", [], "the grid is empty"),
+    ("grid", [{"weight_decay": []}], "the grid is empty"),
+    ("grid", [{"weight_decay": [0, 0.1]}, {"weight_decay": [0.1]}], "makes the run weight_decay~0.1/seed~0 a second"),
+    ("grid", [{"weigth_decay": [0]}], "weigth_decay: no setting of dataset, model or training; did you mean weight"),
+    ("grid", [{"name": ["mlp"]}], "name: could be dataset.name or model.name"),
+    ("grid", [{"optimizer": ["sgd/../.."]}], "training.optimizer"),
+    ("seeds", [0, 0], "a second time"),
+    ("figures", ["lid"], "figures"),
+    ("neighbors", {"method": "exakt"}, "neighbors.method: input should be 'pynndescent' or 'exact'"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), MISTAKES)
+def test_mistakes_in_a_study(tmp_path, path, value, message):
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(edited(path, value)))
+    config = studies.load_config({"studies": ["tiny"], "estimators": {"twonn": {}}})
+    with pytest.raises(UserError) as mistake:
+        studies.load_study("tiny", config, folder=tmp_path)
+    assert message in str(mistake.value)
+    assert str(tmp_path / "tiny.yaml") in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"studys": []}, "config.yaml: studys: unknown key; did you mean studies?"),
+        ({"studies": []}, "config.yaml: studies"),
+        ({"studies": ["../x"]}, "config.yaml: studies.0"),
+        ({"neighbors": {"k": 1}}, "config.yaml: neighbors.k: input should be greater than or equal to 2, not 1"),
+        ({"estimators": {"twonnn": {}}}, "config.yaml: estimators.twonnn"),
+        ({"estimators": {"twonn": {"fracton": 1}}}, "estimators.twonn.fracton: unknown key; did you mean fraction?"),
+    ],
+)
+def test_mistakes_in_the_config(change, message):
+    with pytest.raises(UserError) as mistake:
+        studies.load_config({"studies": ["tiny"], "estimators": {"twonn": {}}} | change)
+    assert message in str(mistake.value)
+
+
+def test_snakemake_says_it_in_one_line_and_starts_nothing(project):
+    project.write(edited("training.lrr", 0.1))
+    done = project.run("snakemake", "--cores", "2")
+    assert done.returncode == 1
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "profile" not in line]
+    assert lines == ["studies/tiny.yaml: training.lrr: unknown key; did you mean lr?"]
+    assert not (project.folder / "results").exists()
+
+
+def test_a_study_that_is_not_there(project):
+    done = project.run("snakemake", "--cores", "2", "--config", "studies=[digit]")
+    assert done.returncode == 1
+    assert "config.yaml: studies: no study 'digit' in studies/; it has digits, grokking, tiny" in done.stderr
+
+
+@pytest.mark.parametrize("study", [path.stem for path in (ROOT / "studies").glob("*.yaml")])
+def test_the_studies_that_come_with_it(study):
+    config = studies.load_config(read_yaml(ROOT / "config.yaml"))
+    assert studies.load_study(study, config, ROOT / "studies").runs
+
+
+def test_scientific_notation_without_a_dot_is_a_number(tmp_path):
+    """YAML reads 1e-4 as text."""
+    (tmp_path / "tiny.yaml").write_text(
+        "dataset: {name: digits}\nmodel: {name: mlp}\ntraining: {lr: 1e-1, batch_size: 10, epochs: 1}\n"
+        "grid: [{weight_decay: [0, 1e-4, 1e-05]}]\ncheckpoints: [1]\nactivations: {at: [1]}\n"
+    )
+    config = studies.load_config({"studies": ["tiny"], "estimators": {"twonn": {}}})
+    runs = studies.load_study("tiny", config, tmp_path).runs
+    assert list(runs) == ["weight_decay~0/seed~0", "weight_decay~0.0001/seed~0", "weight_decay~1e-05/seed~0"]
+    assert runs["weight_decay~0.0001/seed~0"].settings["training"]["weight_decay"] == 0.0001
+
+
+def test_a_grid_key_overrides_any_setting(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(
+        "dataset: {name: digits}\nmodel: {name: mlp}\ntraining: {lr: 0.1, batch_size: 10, epochs: 1}\n"
+        "grid: [{train_size: [100, 200], model.name: [mlp], width: [8], optimizer: [sgd, adam]}]\n"
+        "checkpoints: [1]\nactivations: {at: [1]}\nseeds: [3]\n"
+    )
+    config = studies.load_config({"studies": ["tiny"], "estimators": {"twonn": {}}})
+    runs = studies.load_study("tiny", config, tmp_path).runs
+    assert list(runs)[-1] == "train_size~200/model.name~mlp/width~8/optimizer~adam/seed~3"
+    settings = list(runs.values())[-1].settings
+    assert settings["dataset"]["train_size"] == 200
+    assert settings["model"]["width"] == 8
+    assert settings["training"]["optimizer"] == "adam"
+    assert settings["seed"] == 3

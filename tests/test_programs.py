@@ -1,0 +1,123 @@
+"""The programs by hand, as their users run them."""
+
+import json
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from conftest import ROOT
+
+
+def run(program, **options):
+    """Run a program with options; return the finished process."""
+    arguments = [part for key, value in options.items() for part in (f"--{key}", str(value))]
+    return subprocess.run([sys.executable, ROOT / f"scripts/{program}.py", *arguments], capture_output=True, text=True)
+
+
+def estimate(folder, points, estimator="twonn", method="exact"):
+    """Take points through both programs; return the JSON."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["layers/hand.made"] = points
+    found = run(
+        "find_neighbors", activations=folder / "a.h5", layer="hand.made", method=method, k=32, output=folder / "n.h5"
+    )
+    assert found.returncode == 0, found.stderr
+    done = run("estimate_id", neighbors=folder / "n.h5", estimator=estimator, output=folder / "id.json")
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "id.json").read_text())
+
+
+@pytest.mark.parametrize("method", ["exact", "pynndescent"])
+@pytest.mark.parametrize("estimator", ["twonn", "twonn_fit"])
+def test_hand_made_file_of_known_dimension(tmp_path, method, estimator):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(size=(2500, 5)) @ np.linalg.qr(rng.normal(size=(40, 5)))[0].T
+    result = estimate(tmp_path, points.astype(np.float32), estimator, method)
+    assert result["id"] == pytest.approx(5, rel=0.08)
+    assert result["low"] < result["id"] < result["high"]
+    assert result["n_points"] == 2500
+    assert result["n_dropped"] == 0
+    assert result["recall"] >= 0.99
+    assert result["made_by"]["program"] == "estimate_id.py"
+
+
+@pytest.mark.parametrize(
+    ("points", "reason"),
+    [
+        (np.full((50, 3), 2.0), "0 usable points"),
+        (np.ones((1, 3)), "only 1 points"),
+        (np.random.default_rng(0).normal(size=(5, 3)), "5 usable points"),
+        (np.where(np.eye(60) > 0, np.nan, 1.0), "60 of 60 points are not finite"),
+    ],
+)
+@pytest.mark.parametrize("estimator", ["twonn", "twonn_fit"])
+def test_no_value_but_a_reason(tmp_path, points, reason, estimator):
+    result = estimate(tmp_path, points, estimator)
+    assert result["id"] is None
+    assert result["low"] is None
+    assert result["n_points"] == len(points)
+    if not (estimator == "twonn_fit" and len(points) == 5):
+        assert reason in result["reason"]
+
+
+def test_neighbors_file(tmp_path):
+    estimate(tmp_path, np.random.default_rng(0).normal(size=(100, 6)).astype(np.float16))
+    with h5py.File(tmp_path / "n.h5") as file:
+        assert file["indices"].dtype == np.int32
+        assert file["distances"].dtype == np.float32
+        assert file["indices"].shape == file["distances"].shape == (100, 32)
+        assert file.attrs["method"] == "exact"
+        assert file.attrs["k"] == 32
+        assert file.attrs["recall"] == 1.0
+        assert file.attrs["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "message"),
+    [
+        ("train", {"study": "no.yaml", "output": "x"}, "no.yaml: no such file"),
+        (
+            "train",
+            {"study": ROOT / "studies/digits.yaml", "set": "wieght_decay=1", "output": "x"},
+            "did you mean weight_decay?",
+        ),
+        ("train", {"study": ROOT / "studies/digits.yaml", "set": "lr", "output": "x"}, "--set lr: should be KEY=VALUE"),
+        ("dump_activations", {"checkpoint": "no.pt", "output": "x"}, "no.pt: no such checkpoint"),
+        ("find_neighbors", {"activations": "no.h5", "layer": "x", "output": "x"}, "no.h5: no such file"),
+        ("estimate_id", {"neighbors": "no.h5", "estimator": "twonn", "output": "x"}, "no.h5: no such file"),
+    ],
+)
+def test_mistakes_are_one_line(program, options, message):
+    done = run(program, **options)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
+    assert done.stderr.startswith(f"{program}.py: ")
+
+
+def test_estimator_settings_are_checked(tmp_path):
+    estimate(tmp_path, np.random.default_rng(0).normal(size=(100, 6)))
+    for setting, message in (("fractoin=0.9", "did you mean fraction?"), ("fraction=1.5", "less than or equal to 1")):
+        done = run("estimate_id", neighbors=tmp_path / "n.h5", estimator="twonn", set=setting, output=tmp_path / "x")
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_damaged_checkpoint(tmp_path):
+    (tmp_path / "00001.pt").write_bytes(b"PK not a checkpoint")
+    done = run("dump_activations", checkpoint=tmp_path / "00001.pt", output=tmp_path / "x.h5")
+    assert done.stderr.splitlines() == [
+        f"dump_activations.py: {tmp_path}/00001.pt: not a whole checkpoint; delete its folder and train again"
+    ]
+
+
+def test_search_and_estimate_import_no_torch(tmp_path):
+    """They start thousands of times; torch alone would cost more than they do."""
+    for program in ("find_neighbors", "estimate_id"):
+        code = f"import sys; sys.argv = ['x', '--help']; import runpy; sys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
+        code += f"import {program}; print('torch' in sys.modules, 'pynndescent' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["False", "False"]

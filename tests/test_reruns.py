@@ -1,0 +1,182 @@
+"""What runs again after a change: DESIGN's table, line by line, against the real Snakemake."""
+
+import ast
+import copy
+import os
+import subprocess
+import time
+
+import yaml
+from conftest import STUDY, copy_project
+
+BEHIND_ESTIMATES = {"tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1}
+BEHIND_NEIGHBORS = {"estimate_id": 9, **BEHIND_ESTIMATES}
+BEHIND_DUMPS = {"find_neighbors": 9, **BEHIND_NEIGHBORS}
+BEHIND_TRAINING = {"dump_activations": 3, "tabulate_training": 1, **BEHIND_DUMPS}
+
+
+def changed(**changes):
+    """The tiny study with some of its sections changed."""
+    study = copy.deepcopy(STUDY)
+    for section, change in changes.items():
+        study[section] = {**study[section], **change} if isinstance(change, dict) else change
+    return study
+
+
+def edit(project, path, old, new):
+    """Replace a text that stands in a file once."""
+    file = project.folder / path
+    text = file.read_text()
+    assert text.count(old) == 1, (path, old)
+    file.write_text(text.replace(old, new))
+
+
+def test_nothing_changed(done):
+    assert done.planned() == {}
+
+
+def test_touched_programs_modules_and_studies(done):
+    now = time.time() + 10
+    for file in [*done.folder.glob("scripts/**/*.py"), *done.folder.glob("rules/*"), *done.folder.glob("studies/*")]:
+        os.utime(file, (now, now))
+    os.utime(done.folder / "Snakefile", (now, now))
+    os.utime(done.folder / "config.yaml", (now, now))
+    assert done.planned() == {}
+
+
+def test_comments_docstrings_and_formatting(done):
+    for file in done.folder.glob("scripts/**/*.py"):
+        text = file.read_text()
+        docstring = ast.parse(text).body[0]
+        lines = text.splitlines()
+        lines[docstring.lineno - 1 : docstring.end_lineno] = ['"""Another docstring."""']
+        file.write_text("\n".join([*lines, "# a comment"]))
+    for file in done.folder.glob("rules/*.smk"):
+        file.write_text("# a comment\n" + file.read_text().replace("\n\n\n", "\n\n\n\n"))
+    subprocess.run(["ruff", "format", "--line-length", "60", "scripts"], cwd=done.folder, check=True)
+    study = done.folder / "studies/tiny.yaml"
+    study.write_text("# a comment\n" + yaml.safe_dump(yaml.safe_load(study.read_text()), default_flow_style=True))
+    assert done.planned() == {}
+
+
+def test_fresh_clone_over_existing_results(done, tmp_path):
+    clone = copy_project(tmp_path / "clone")
+    clone.write()
+    for file in clone.folder.rglob("*"):
+        os.utime(file)
+    for kept in ("results", ".snakemake"):
+        (done.folder / kept).rename(clone.folder / kept)
+    assert clone.planned() == {}
+
+
+def test_fresh_clone_over_results_without_snakemakes_records(done, tmp_path):
+    clone = copy_project(tmp_path / "clone")
+    clone.write()
+    (done.folder / "results").rename(clone.folder / "results")
+    assert clone.planned() == {}
+
+
+def test_estimator_setting(done):
+    done.write(estimators={"twonn": {"fraction": 0.9}})
+    assert done.planned() == BEHIND_NEIGHBORS
+
+
+def test_estimator_code(done):
+    edit(done, "scripts/actdim/estimators.py", "FEWEST = 10", "FEWEST = 11")
+    assert done.planned() == BEHIND_NEIGHBORS
+
+
+def test_second_estimator(done):
+    done.write(estimators={"twonn": {}, "twonn_fit": {}})
+    assert done.planned() == BEHIND_NEIGHBORS
+
+
+def test_neighbor_method(done):
+    done.write(neighbors={"method": "pynndescent"})
+    assert done.planned() == BEHIND_DUMPS
+
+
+def test_k(done):
+    done.write(neighbors={"method": "exact", "k": 8})
+    assert done.planned() == BEHIND_DUMPS
+
+
+def test_neighbor_code(done):
+    edit(done, "scripts/actdim/neighbors.py", "AUDITED = 200", "AUDITED = 201")
+    assert done.planned() == BEHIND_DUMPS
+
+
+def test_another_epoch_to_dump(done):
+    done.write(changed(activations={"at": [2, 4]}))
+    assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3}
+
+
+def test_layer_added_to_the_dump(done):
+    done.write(changed(activations={"layers": ["input", "hidden1", "hidden2", "hidden2.0"]}))
+    assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3, "find_neighbors": 12, "estimate_id": 12}
+
+
+def test_dump_code(done):
+    edit(done, "scripts/actdim/activations.py", "BATCH = 500", "BATCH = 400")
+    assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3}
+
+
+def test_stage_appended(done):
+    """The new stage goes on from the last checkpoint; the first is not trained again, and its results stay."""
+    before = {file: file.stat().st_mtime_ns for file in done.folder.glob("results/tiny/*/*/**/*.pt")}
+    study = changed(training={"epochs": [4, 6]}, activations={"at": [4, 6]})
+    done.write(study)
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+    done.snakemake()
+    assert before == {file: file.stat().st_mtime_ns for file in before}
+    assert len(list(done.folder.glob("results/tiny/*/*/checkpoints/to~6/00006.pt"))) == 3
+    assert done.planned() == {}
+
+
+def test_kept_epoch_inside_a_finished_stage(done):
+    done.write(changed(training={"epochs": [4, 6]}, checkpoints=[2, 4], activations={"at": [4, 6]}))
+    done.snakemake()
+    done.write(changed(training={"epochs": [4, 6]}, checkpoints=[2, 4, 5], activations={"at": [4, 6]}))
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+
+
+def test_training_setting(done):
+    done.write(changed(training={"lr": 0.05}))
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+
+
+def test_model_setting_and_code(done):
+    edit(done, "scripts/actdim/models/mlp.py", "nn.ReLU()", "nn.GELU()")
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+
+
+def test_code_of_another_model_or_data_set(done):
+    edit(done, "scripts/actdim/models/resnet18.py", "nn.ReLU(inplace=True)", "nn.GELU()")
+    edit(done, "scripts/actdim/datasets/modular.py", "modulus: Annotated[int, Field(ge=3)] = 97", "modulus: int = 89")
+    edit(done, "scripts/actdim/registry.py", '"mlp": "actdim.models.mlp",', '"mlp": "actdim.models.mlp", "other": "x",')
+    assert done.planned() == {}
+
+
+def test_seed_added(done):
+    """New runs are trained; the others are not."""
+    done.write(changed(seeds=[0, 1]))
+    assert done.planned() == BEHIND_TRAINING | {
+        "train": 3,
+        "dump_activations": 3,
+        "find_neighbors": 9,
+        "estimate_id": 9,
+    }
+
+
+def test_another_study(done):
+    """A study that joins costs its own jobs only."""
+    done.write(changed(grid=[{"weight_decay": [0]}], figures=[]), name="second")
+    done.write(studies=["tiny", "second"])
+    planned = done.planned()
+    assert planned["train"] == 1
+    assert planned["find_neighbors"] == 3
+
+
+def test_figure_code(done):
+    edit(done, "scripts/plot_llid.py", 'marker="o"', 'marker="s"')
+    assert done.planned() == {"plot_llid": 1}

@@ -1,0 +1,49 @@
+"""Formatting, lint, and that the environments agree."""
+
+import re
+
+import pytest
+import yaml
+from conftest import ROOT, Project
+
+HERE = Project(ROOT)
+RULES = ["Snakefile", *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("rules/*.smk")))]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("snakefmt", "--check", *RULES),
+        ("snakemake", "--lint"),
+    ],
+    ids=["ruff format", "ruff check", "snakefmt", "snakemake --lint"],
+)
+def test_clean(command):
+    done = HERE.run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_rule_says_what_the_house_asks_of_it():
+    for path in RULES[1:]:
+        for text in re.split(r"^rule ", (ROOT / path).read_text(), flags=re.MULTILINE)[1:]:
+            wanted = ("input", "output", "log", "benchmark", "threads", "resources", "conda", "message")
+            missing = [name for name in wanted if f"    {name}:" not in text]
+            assert not missing, (path, text.split(":")[0], missing)
+
+
+def test_every_rule_has_its_program():
+    rules = {name for path in RULES for name in re.findall(r"^rule (\w+):", (ROOT / path).read_text(), re.MULTILINE)}
+    programs = {path.stem for path in ROOT.glob("scripts/*.py")}
+    assert rules - {"all", "report"} == programs
+
+
+def test_conda_environments_pin_what_pip_installs():
+    lines = (ROOT / "envs/requirements.txt").read_text().splitlines()
+    pins = {name.lower(): pin for name, pin in (line.split("==") for line in lines if "==" in line)}
+    pins["pytorch"] = pins.pop("torch")
+    for path in ROOT.glob("envs/*.yaml"):
+        for dependency in yaml.safe_load(path.read_text())["dependencies"][1:]:
+            name, pin = dependency.split(" =")
+            assert pins[name] == pin, (path.name, name)

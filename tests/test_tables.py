@@ -1,0 +1,201 @@
+"""Tables from estimates whose answers are known."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from actdim import tables
+from conftest import ROOT
+from scipy import stats
+
+
+def estimates(value=lambda weight_decay, dropout, seed, layer, at: 1.0):
+    """The contents of JSON files of a study with two sweeps that share their first run, two seeds, two checkpoints."""
+    settings = [(w, 0.0) for w in (0.0, 0.01, 0.1)] + [(0.0, d) for d in (0.1, 0.2)]
+    return [
+        {
+            "id": value(w, d, seed, layer, at),
+            "low": 0.5,
+            "high": 1.5,
+            "n_points": 100,
+            "n_dropped": 0,
+            "recall": 1.0,
+            "estimator": "twonn",
+            "source": {
+                "study": "made",
+                "chosen": {"weight_decay": w, "dropout": d, "seed": seed},
+                "checkpoint": at,
+                "layer": layer,
+                "depth": depth,
+                "feeds_classifier": layer == "pool",
+                "train_accuracy": 1.0,
+                "validation_accuracy": 0.9 - w,
+                "train_loss": 0.1,
+                "validation_loss": 0.2,
+            },
+        }
+        for w, d in settings
+        for seed in (0, 1)
+        for at in (1, 2)
+        for depth, layer in enumerate(("input", "stem", "pool"))
+    ]
+
+
+def by_layer(w, d, seed, layer, at):
+    """Input 50, stem 20 + seed, pool 10 - 30 w - 20 d."""
+    return {"input": 50.0, "stem": 20.0 + seed, "pool": 10 - 30 * w - 20 * d}[layer]
+
+
+def test_summary():
+    ids, settings = tables.id_table(estimates(by_layer))
+    assert settings == ["weight_decay", "dropout", "seed"]
+    summary = tables.summary_table(ids, settings)
+    assert len(summary) == 5 * 2 * 2
+    row = summary.query("weight_decay == 0.1 and dropout == 0 and seed == 1 and checkpoint == 2").iloc[0]
+    assert row.llid == pytest.approx(7)
+    assert (row.pid, row.pid_layer) == (21, "stem"), "the data are no layer"
+    assert row.pid_over_llid == pytest.approx(3)
+    assert row.validation_accuracy == pytest.approx(0.8)
+    fixed = ["llid", "pid", "pid_layer", "pid_over_llid", *tables.METRICS]
+    assert set(fixed) | {"study", "seed", "checkpoint", "estimator"} <= set(summary.columns)
+
+
+def test_correlations_by_sweep():
+    ids, settings = tables.id_table(estimates(by_layer))
+    table = tables.correlations_table(tables.summary_table(ids, settings), settings)
+    assert set(table.sweep) == {"weight_decay", "dropout", "all"}
+    llid = table.query("sweep == 'weight_decay' and x == 'weight_decay' and y == 'llid'").iloc[0]
+    assert (llid.pearson_r, llid.spearman_r, llid.n) == (pytest.approx(-1), pytest.approx(-1), 6)
+    ratio = table.query("sweep == 'weight_decay' and x == 'pid_over_llid'").iloc[0]
+    w, seed = np.repeat([0, 0.01, 0.1], 2), np.tile([0, 1], 3)
+    expected = stats.spearmanr((20 + seed) / (10 - 30 * w), 0.9 - w)
+    assert ratio.spearman_r == pytest.approx(expected.statistic)
+    assert ratio.spearman_p == pytest.approx(expected.pvalue)
+    assert len(table.query("sweep == 'all'")) == 3
+
+
+def test_sweeps_at_several_fixed_values_are_named_after_them():
+    rows = [
+        {"weight_decay": w, "train_fraction": f, "seed": 0, "llid": 1.0} for w in (0, 1, 2) for f in (0.1, 0.2, 0.3)
+    ]
+    names = [name for name, _, _ in tables.sweeps(pd.DataFrame(rows), ["weight_decay", "train_fraction", "seed"])]
+    assert names == [f"weight_decay at train_fraction={f}" for f in (0.1, 0.2, 0.3)] + [
+        f"train_fraction at weight_decay={w}" for w in (0, 1, 2)
+    ]
+
+
+def test_missing_values_are_empty_and_harm_no_other():
+    def some(w, d, seed, layer, at):
+        return None if layer == "pool" and w == 0.01 else by_layer(w, d, seed, layer, at)
+
+    ids, settings = tables.id_table(estimates(some))
+    summary = tables.summary_table(ids, settings)
+    lost = summary.query("weight_decay == 0.01")
+    assert lost.llid.isna().all()
+    assert lost.pid_over_llid.isna().all()
+    assert (lost.pid >= 20).all()
+    assert summary.query("weight_decay != 0.01").llid.notna().all()
+    table = tables.correlations_table(summary, settings)
+    assert table.query("sweep == 'weight_decay' and y == 'llid'").iloc[0].n == 4
+
+
+def test_no_value_at_all():
+    ids, settings = tables.id_table(estimates(lambda *_: None))
+    summary = tables.summary_table(ids, settings)
+    assert summary.llid.isna().all()
+    assert summary.pid.isna().all()
+    assert tables.correlations_table(summary, settings).pearson_r[:2].isna().all()
+
+
+def test_the_tables_do_not_depend_on_the_order_of_the_files():
+    one = tables.id_table(estimates(by_layer))[0]
+    other = tables.id_table(estimates(by_layer)[::-1])[0]
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_columns_of_the_real_tables(finished):
+    """The names that DESIGN fixes, in files that the workflow wrote."""
+    folder = finished.folder / "results/tables"
+    columns = {name: list(pd.read_csv(folder / f"{name}.csv").columns) for name in ("id", "summary", "correlations")}
+    assert columns["id"][:13] == [
+        "study",
+        "weight_decay",
+        "seed",
+        "checkpoint",
+        "layer",
+        "depth",
+        "estimator",
+        "id",
+        "low",
+        "high",
+        "n_points",
+        "n_dropped",
+        "recall",
+    ]
+    assert columns["summary"] == [
+        "study",
+        "weight_decay",
+        "seed",
+        "checkpoint",
+        "estimator",
+        "llid",
+        "llid_low",
+        "llid_high",
+        "pid",
+        "pid_layer",
+        "pid_over_llid",
+        "train_accuracy",
+        "validation_accuracy",
+        "train_loss",
+        "validation_loss",
+    ]
+    assert columns["correlations"] == [
+        "study",
+        "sweep",
+        "estimator",
+        "checkpoint",
+        "x",
+        "y",
+        "pearson_r",
+        "pearson_p",
+        "spearman_r",
+        "spearman_p",
+        "n",
+    ]
+
+
+def test_figures_and_report_of_the_real_workflow(finished):
+    for name in ("llid", "id_over_depth"):
+        assert (finished.folder / f"results/figures/tiny/{name}.svg").read_text().startswith("<?xml")
+        assert (finished.folder / f"results/figures/tiny/{name}.png").read_bytes().startswith(b"\x89PNG")
+    report = (finished.folder / "results/report.html").read_text()
+    assert "llid.svg" in report
+    assert "correlations.csv" in report
+
+
+@pytest.mark.parametrize("content", ["", 'damaged,\n"x'])
+def test_damaged_tables(tmp_path, content):
+    (tmp_path / "s.csv").write_text(content)
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "scripts/plot_llid.py",
+            "--summary",
+            tmp_path / "s.csv",
+            "--study",
+            "x",
+            "--estimator",
+            "twonn",
+            "--svg",
+            tmp_path / "x.svg",
+            "--png",
+            tmp_path / "x.png",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"plot_llid.py: {tmp_path}/s.csv: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,187 @@
+"""Training: the same weights whatever happens on the way."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from actdim.training import batch_rows, batches, learning_rate
+from conftest import ROOT
+
+DIGITS = "dataset: {name: digits}\nmodel: {name: mlp, dropout: 0.2}\n"
+STUDY = DIGITS + "training: {optimizer: adamw, lr: 0.01, batch_size: 64, epochs: 30, evaluate_every: 10}\n"
+
+
+def command(study, output, *options):
+    """The command line of a training."""
+    return [
+        sys.executable,
+        ROOT / "scripts/train.py",
+        "--study",
+        study,
+        "--set",
+        "weight_decay=0.1",
+        "--output",
+        output,
+        *map(str, options),
+    ]
+
+
+def train(study, output, *options):
+    """Train and return the last checkpoint."""
+    done = subprocess.run(command(study, output, *options), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return torch.load(max(output.glob("*.pt")), weights_only=True)
+
+
+def assert_identical(one, other):
+    """Weights, optimizer state and random states agree bit for bit."""
+    for part in ("model", "optimizer", "random"):
+        flat_one, flat_other = (torch.utils._pytree.tree_leaves(state[part]) for state in (one, other))
+        assert len(flat_one) == len(flat_other)
+        for a, b in zip(flat_one, flat_other, strict=True):
+            assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "study.yaml"
+    path.write_text(STUDY + "checkpoints: [0, 10, 20, 30]\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "to~30"
+    return train(study, folder), folder
+
+
+def test_what_a_training_leaves(undisturbed):
+    checkpoint, folder = undisturbed
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "00000.pt",
+        "00010.pt",
+        "00020.pt",
+        "00030.pt",
+        "metrics.csv",
+        "run.json",
+    ]
+    with open(folder / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "10", "20", "30"]
+    assert float(rows[-1]["validation_accuracy"]) > 0.9
+    assert float(rows[0]["train_loss"]) == pytest.approx(2.3, abs=0.2)  # ln 10
+    assert checkpoint["metrics"][30]["validation_accuracy"] == float(rows[-1]["validation_accuracy"])
+    assert not folder.with_name("to~30.resume").exists()
+
+
+def test_killed_at_random_moments(study, undisturbed, tmp_path):
+    """SIGKILL again and again; the weights are those of a training that was never killed."""
+    output, moments, kills = tmp_path / "to~30", random.Random(0), 0
+    while not output.exists():
+        process = subprocess.Popen(
+            command(study, output, "--save-every", "0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if kills < 4:
+            process.stdout.readline()  # training has begun
+            time.sleep(moments.uniform(0, 0.7))
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+        else:
+            assert process.wait() == 0
+            assert "from epoch 0 to" not in process.stdout.read(), "it did not resume"
+    assert kills == 4
+    assert_identical(torch.load(output / "00030.pt", weights_only=True), undisturbed[0])
+    assert (output / "metrics.csv").read_bytes() == (undisturbed[1] / "metrics.csv").read_bytes()
+
+
+def test_stages_end_where_one_training_does(study, undisturbed, tmp_path):
+    train(study, tmp_path / "to~10", "--until", 10)
+    last = train(study, tmp_path / "to~30", "--until", 30, "--continue", tmp_path / "to~10")
+    assert_identical(last, undisturbed[0])
+    assert sorted(file.name for file in (tmp_path / "to~30").glob("*.pt")) == ["00020.pt", "00030.pt"]
+
+
+def test_cores_change_nothing(study, undisturbed, tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    subprocess.run(command(study, tmp_path / "out"), env=environment, check=True, capture_output=True)
+    assert_identical(torch.load(tmp_path / "out/00030.pt", weights_only=True), undisturbed[0])
+
+
+def test_seeds_differ(study, undisturbed, tmp_path):
+    other = train(study, tmp_path / "out", "--set", "seed=1")
+    assert not torch.equal(other["model"]["classifier.weight"], undisturbed[0]["model"]["classifier.weight"])
+
+
+def test_resume_state_of_another_run_is_not_used(study, undisturbed, tmp_path):
+    output = tmp_path / "to~30"
+    process = subprocess.Popen(
+        command(study, output, "--save-every", "0", "--set", "lr=0.5"), stdout=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    time.sleep(0.5)
+    process.kill()
+    process.wait()
+    assert output.with_name("to~30.resume").exists()
+    assert_identical(train(study, output), undisturbed[0])
+
+
+def test_an_existing_output_is_not_overwritten(study, undisturbed):
+    done = subprocess.run(command(study, undisturbed[1]), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"train.py: {undisturbed[1]}: already there; remove it to train again, or choose another --output"
+    ]
+
+
+def test_schedules_against_torch():
+    """Cosine to 0 with linear warm-up, against torch's own schedulers."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50)
+    settings = {"lr": 0.3, "schedule": {"name": "cosine", "length": 10, "warmup": 0}}
+    for step in range(50):
+        assert learning_rate(settings, step, per_unit=5) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        schedule.step()
+    assert learning_rate(settings, 50, per_unit=5) == pytest.approx(0, abs=1e-12)
+    warm = {"lr": 0.3, "schedule": {"name": "constant", "length": None, "warmup": 4}}
+    assert [learning_rate(warm, step, 1) for step in range(6)] == pytest.approx([0.075, 0.15, 0.225, 0.3, 0.3, 0.3])
+
+
+def test_an_epoch_is_a_shuffled_pass():
+    rows = torch.cat([batch_rows(103, 10, seed=5, step=step) for step in range(10)])
+    assert batches(103, 10) == 10
+    assert len(set(rows.tolist())) == 100
+    again = torch.cat([batch_rows(103, 10, seed=5, step=step) for step in range(10, 20)])
+    assert not torch.equal(rows, again)
+
+
+def test_one_step_is_the_textbooks(tmp_path):
+    """One step of SGD with momentum and weight decay on the whole set, against the formula on plain tensors."""
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "dataset: {name: digits, train_size: 50}\nmodel: {name: mlp, depth: 1, width: 8}\ncheckpoints: [0, 1, 2]\n"
+        "training: {lr: 0.1, momentum: 0.9, batch_size: 50, steps: 2}\n"
+    )
+    last = train(path, tmp_path / "out")
+    states = [torch.load(tmp_path / f"out/{step:05d}.pt", weights_only=True)["model"] for step in (0, 1)]
+    from actdim.training import load_data
+
+    images, labels = load_data({"name": "digits", "train_size": 50}, "cpu")["train"]
+    weights = {name: value.double().requires_grad_() for name, value in states[0].items()}
+    velocity = {name: torch.zeros_like(value) for name, value in weights.items()}
+    for _ in range(2):
+        hidden = (images.double().flatten(1) @ weights["hidden1.0.weight"].T + weights["hidden1.0.bias"]).relu()
+        logits = hidden @ weights["classifier.weight"].T + weights["classifier.bias"]
+        loss = -logits.log_softmax(1)[range(50), labels].mean()
+        gradients = torch.autograd.grad(loss, weights.values())
+        for (name, value), gradient in zip(list(weights.items()), gradients, strict=True):
+            velocity[name] = 0.9 * velocity[name] + gradient + 0.1 * value.detach()
+            weights[name] = (value.detach() - 0.1 * velocity[name]).requires_grad_()
+    for name, value in weights.items():
+        torch.testing.assert_close(last["model"][name].double(), value.detach(), rtol=1e-4, atol=1e-6)

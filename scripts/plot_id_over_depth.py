@@ -23,7 +23,7 @@ def main():
         squeeze=False,
     )
     checkpoints = sorted(rows["checkpoint"].unique())
-    colors = plt.get_cmap("viridis")(np.linspace(0.9, 0.1, len(checkpoints)))
+    colors = plt.get_cmap("viridis")(np.linspace(0.1, 0.9, len(checkpoints))[::-1])
     layers = rows.groupby("depth")["layer"].first()
     for axis in axes.flat:
         axis.set_visible(False)

@@ -86,6 +86,35 @@ def test_sweeps_at_several_fixed_values_are_named_after_them():
     ]
 
 
+def test_studies_with_different_settings_share_a_table():
+    """A setting that a study does not vary is empty in its rows, and no value is lost by it."""
+    other = estimates(by_layer)[:12]  # one setting, two seeds, two checkpoints
+    for estimate in other:
+        estimate["source"]["study"] = "other"
+        estimate["source"]["chosen"] = {"optimizer": "sgd", "seed": estimate["source"]["chosen"]["seed"]}
+    ids, settings = tables.id_table([*estimates(by_layer), *other])
+    assert settings == ["weight_decay", "dropout", "optimizer", "seed"]
+    summary = tables.summary_table(ids, settings)
+    assert summary.query("study == 'other'").weight_decay.isna().all()
+    assert summary[["llid", "pid", "pid_over_llid"]].notna().all(axis=None)
+    assert set(tables.correlations_table(summary, settings).query("study == 'made'").sweep) == {
+        "weight_decay",
+        "dropout",
+        "all",
+    }
+
+
+def test_a_setting_that_is_a_name():
+    rows = pd.DataFrame({"optimizer": ["sgd", "adam", "adamw"], "weight_decay": [0, 1, 2], "seed": 0})
+    assert [name for name, _, _ in tables.sweeps(rows[["optimizer", "seed"]], ["optimizer", "seed"])] == []
+    names = [name for name, _ in tables.configurations(rows, ["optimizer", "weight_decay", "seed"])]
+    assert names == [
+        "optimizer sgd, weight decay 0",
+        "optimizer adam, weight decay 1",
+        "optimizer adamw, weight decay 2",
+    ]
+
+
 def test_missing_values_are_empty_and_harm_no_other():
     def some(w, d, seed, layer, at):
         return None if layer == "pool" and w == 0.01 else by_layer(w, d, seed, layer, at)

@@ -11,7 +11,7 @@ from actdim import registry
 from actdim.errors import UserError
 
 SECTIONS = ("dataset", "model", "training")
-Count = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
@@ -26,7 +26,7 @@ class Schedule(Settings):
 
     name: Literal["constant", "cosine"] = "constant"
     length: Count | None = None  # of the cosine, down to 0; None: all of training
-    warmup: Annotated[int, Field(ge=0, strict=True)] = 0  # linear from 0
+    warmup: Annotated[int, Field(ge=0)] = 0  # linear from 0
 
 
 class Training(Settings):

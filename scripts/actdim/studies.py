@@ -14,7 +14,7 @@ from actdim.errors import UserError
 from actdim.settings import Settings, Training, check, read_yaml, run_settings, spelled_out, stages
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Unit = Annotated[int, Field(ge=0, strict=True)]
+Unit = Annotated[int, Field(ge=0)]
 FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth")
 
 
@@ -22,7 +22,7 @@ class Neighbors(Settings):
     """How to search for neighbors."""
 
     method: Literal[tuple(neighbors.METHODS)] = "pynndescent"
-    k: Annotated[int, Field(ge=2, strict=True)] = 32
+    k: Annotated[int, Field(ge=2)] = 32
     seed: Unit = 0
 
 

@@ -1,6 +1,7 @@
 """The tables: from single estimates to LLID, PID, and how they go with regularization and generalization."""
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from scipy import stats
 
 from actdim.errors import UserError
@@ -46,17 +47,20 @@ def summary_table(ids, settings):
     """
     keys = ["study", *settings, "checkpoint", "estimator"]
     layers = ids[ids.layer != INPUT]
-    groups = layers.groupby(keys, dropna=False, sort=False)
-    summary = groups[METRICS].first()
-    last = layers[layers.feeds_classifier.astype(bool)].groupby(keys, dropna=False, sort=False)
-    summary.insert(0, "llid", last["id"].first())
-    peak = layers.loc[groups["id"].idxmax().dropna()].set_index(keys)
-    summary.insert(1, "llid_low", last["low"].first())
-    summary.insert(2, "llid_high", last["high"].first())
-    summary.insert(3, "pid", peak["id"])
-    summary.insert(4, "pid_layer", peak["layer"])
-    summary.insert(5, "pid_over_llid", summary.pid / summary.llid)
-    return summary.reset_index()
+    layers = layers.set_index(layers.groupby(keys, dropna=False, sort=False).ngroup())
+    last = layers[layers.feeds_classifier.astype(bool)]
+    peak = layers.dropna(subset="id").sort_values("id")
+    peak = peak[~peak.index.duplicated(keep="last")]
+    measures = {
+        "llid": last["id"],
+        "llid_low": last["low"],
+        "llid_high": last["high"],
+        "pid": peak["id"],
+        "pid_layer": peak["layer"],
+        "pid_over_llid": peak["id"] / last["id"],
+    }
+    summary = layers[~layers.index.duplicated()].assign(**measures)
+    return summary[[*keys, *measures, *METRICS]].reset_index(drop=True)
 
 
 def sweeps(summary, settings):
@@ -65,31 +69,42 @@ def sweeps(summary, settings):
     summary: the rows of one study. A sweep has three values of its setting or more; it is named after the
     setting, and where several sweeps vary the same one, after what they hold fixed too.
     """
-    varied = [key for key in settings if key != "seed" and summary[key].nunique() > 1]
-    for key in varied:
+    varied = varying(summary, settings)
+    for key in filter(lambda key: is_numeric_dtype(summary[key]), varied):
         others = [other for other in varied if other != key]
         groups = [((), summary)] if not others else summary.groupby(others)
         long = [(fixed, rows) for fixed, rows in groups if rows[key].nunique() >= 3]
         for fixed, rows in long:
-            held = ", ".join(f"{other}={value:g}" for other, value in zip(others, fixed, strict=True))
+            held = ", ".join(f"{other}={value_text(value)}" for other, value in zip(others, fixed, strict=True))
             yield (f"{key} at {held}" if len(long) > 1 else key), key, rows
 
 
 def configurations(rows, settings):
     """Return (name, function that selects its rows from a table) for every combination of settings but the seed."""
-    varied = [key for key in settings if key != "seed" and rows[key].nunique() > 1]
+    varied = varying(rows, settings)
 
     def selector(values):
         return lambda table: table[(table[varied] == values).all(axis=1)]
 
     return [
         (
-            ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in zip(varied, values, strict=True))
-            or "all runs",
+            ", ".join(
+                f"{key.replace('_', ' ')} {value_text(value)}" for key, value in zip(varied, values, strict=True)
+            ),
             selector(values),
         )
         for values in rows[varied].drop_duplicates().itertuples(index=False)
     ]
+
+
+def varying(rows, settings):
+    """Return the settings, but the seed, that differ between rows."""
+    return [key for key in settings if key != "seed" and rows[key].nunique() > 1]
+
+
+def value_text(value):
+    """Return a setting's value as a reader would write it."""
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def correlations_table(summary, settings):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from actdim.estimators import NoEstimate, fit, twonn, twonn_fit
+from actdim.estimators import NoEstimate, fit, relative_error_of_fit, twonn, twonn_fit
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 
@@ -82,12 +82,20 @@ def test_subsamples_from_lists_equal_new_searches():
     assert ours["std"] == pytest.approx(np.std(estimates, ddof=1), rel=1e-6)
 
 
-def test_fit_interval_is_not_narrower_than_the_spread_of_new_data():
-    """Over new draws of the data, the jackknife interval's half width is near 1.96 true standard deviations."""
-    draws = [twonn_fit(*neighbors(np.random.default_rng(seed).normal(size=(300, 3))), seed=seed) for seed in range(60)]
-    true = 1.96 * np.std([draw["id"] for draw in draws], ddof=1)
+@pytest.mark.parametrize("fraction", [0.9, 0.5])
+def test_error_of_the_fit_is_its_spread(fraction):
+    """Over 2,000 draws of the law itself, the slope varies as the formula says (to 3 standard errors of a std)."""
+    draws = [fit(np.sort(np.log(pareto(1000, 7.0, seed)[:, 1])), fraction) for seed in range(2000)]
+    assert np.std(draws) / 7 == pytest.approx(relative_error_of_fit(1000, fraction), rel=3 / np.sqrt(2 * 2000))
+
+
+def test_paper_interval_is_near_the_spread_of_new_data():
+    """Over new draws of a Gaussian; the paper's own standard deviation is far below it."""
+    draws = [twonn_fit(*neighbors(np.random.default_rng(seed).normal(size=(500, 3))), seed=seed) for seed in range(80)]
+    spread = np.std([draw["id"] for draw in draws], ddof=1)
     half = np.mean([(draw["high"] - draw["low"]) / 2 for draw in draws])
-    assert 0.7 * true < half < 1.6 * true
+    assert half / 1.96 == pytest.approx(spread, rel=0.3)
+    assert np.mean([draw["std"] for draw in draws]) < 0.75 * spread
 
 
 def test_duplicates_are_dropped_and_counted():

@@ -54,9 +54,8 @@ def twonn_fit(
     in the subsample, so that nothing is searched again. On the lowest `fraction` of mu, -log(1 - F) = d log mu
     is fitted through the origin, F_i = i / N (Facco et al. 2017, eq. 5); r1 = 0 and r1 = r2 are dropped.
 
-    Subsamples share most of their points, so their standard deviation `std`, which the paper reports, is
-    smaller than the error of the estimate. low and high come from the delete-d jackknife (Shao and Wu 1989):
-    1.96 std sqrt(m / (n - m)) to both sides of the mean, for subsamples of m of n points.
+    `std` is the standard deviation over subsamples, which the paper reports; it is smaller than the error of the
+    estimate, for subsamples share most of their points. low and high are those of the law for a fit to all points.
     """
     rng = np.random.default_rng(seed)
     n = len(distances)
@@ -68,10 +67,15 @@ def twonn_fit(
         ratios, _ = log_ratios(first_two(distances[inside], inside[indices[inside]]))
         estimates.append(fit(np.sort(ratios[ratios > 0]), fraction))
     ratios, dropped = log_ratios(distances)
-    mean, std = np.mean(estimates), np.std(estimates, ddof=1)
-    half = 1.96 * std * np.sqrt(size / (n - size))
-    dropped += int((ratios == 0).sum())
-    return {"id": mean, "low": max(0.0, mean - half), "high": mean + half, "n_dropped": dropped, "std": std}
+    mean = np.mean(estimates)
+    half = 1.96 * mean * relative_error_of_fit((ratios > 0).sum(), fraction)
+    return {
+        "id": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "n_dropped": dropped + (ratios == 0).sum(),
+        "std": np.std(estimates, ddof=1),
+    }
 
 
 ESTIMATORS = {"twonn": twonn, "twonn_fit": twonn_fit}
@@ -117,8 +121,32 @@ def fit(ratios, fraction):
 
     The highest point has F = 1 and can never be fitted.
     """
-    count = min(int(fraction * len(ratios)), len(ratios) - 1)
-    require(count)
-    x = ratios[:count]
-    y = -np.log1p(-np.arange(1, count + 1) / len(ratios))
+    x = ratios[: fitted(len(ratios), fraction)]
+    y = expected(len(ratios), fraction)
     return (x @ y) / (x @ x)
+
+
+def fitted(count, fraction):
+    """Return how many of `count` log mu are fitted: the highest never is, for it has F = 1."""
+    lowest = min(int(fraction * count), count - 1)
+    require(lowest)
+    return lowest
+
+
+def expected(count, fraction):
+    """Return -log(1 - F) of the fitted points, (fitted,)."""
+    return -np.log1p(-np.arange(1, fitted(count, fraction) + 1) / count)
+
+
+def relative_error_of_fit(count, fraction):
+    """Return the standard error of the fitted slope over the slope, for large `count`.
+
+    d log mu are exponential, and their order statistics vary about y = -log(1 - F) with the covariance
+    F / (1 - F) / count, F the smaller of the two (David and Nagaraja 2003, section 10.3). To first order the
+    slope is off by the sum of y times that deviation, over the sum of y^2.
+    """
+    y = expected(count, fraction)
+    smaller = np.arange(1, len(y) + 1) / count
+    from_here = y[::-1].cumsum()[::-1]
+    variance = (smaller / (1 - smaller) / count * y * (2 * from_here - y)).sum()
+    return np.sqrt(variance) / (y @ y)

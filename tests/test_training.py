@@ -89,7 +89,7 @@ def test_killed_at_random_moments(study, undisturbed, tmp_path):
         )
         if kills < 4:
             process.stdout.readline()  # training has begun
-            time.sleep(moments.uniform(0, 0.7))
+            time.sleep(moments.uniform(0, 0.15))
             process.send_signal(signal.SIGKILL)
             kills += process.wait() == -signal.SIGKILL
         else:

@@ -22,4 +22,5 @@ clean:  ## remove the environment; results stay
 $(VENV)/installed: envs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements.txt
+	cd scripts && python -m actdim.compiled  # once, for half a minute
 	touch $@

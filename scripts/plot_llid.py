@@ -27,7 +27,7 @@ def main():
         place = strength_axis(axis, key, runs[key])
         strength, mean, deviation = over_seeds(runs, key, "llid")
         axis.errorbar(place(strength), mean, deviation, marker="o", capsize=4, label="mean and standard deviation")
-        axis.plot(place(runs[key]), runs["llid"], ".", color="0.55", markersize=6, zorder=0, label="single runs")
+        axis.plot(place(runs[key]), runs["llid"], "x", color="black", markersize=6, label="single runs")
         correlation = correlate(runs[key], runs["llid"])
         axis.set_title(f"{label(name)}\n{correlation_text(correlation['spearman_r'], correlation['n'])}", fontsize=13)
     axes[0, 0].set_ylabel(label("llid"))

@@ -25,6 +25,7 @@ def main():
         mark_over_regularized(axis, place(strength), accuracy)
         axis.set_title(label(name), fontsize=13)
     axes[0, 0].set_ylabel(label("pid"))
+    axes[0, 0].set_ylim(bottom=0)
     figure.colorbar(points, ax=axes, label=label("validation_accuracy"))
     save(figure, chosen.svg, chosen.png)
 

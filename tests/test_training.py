@@ -97,6 +97,7 @@ def test_killed_at_random_moments(study, undisturbed, tmp_path):
             assert "from epoch 0 to" not in process.stdout.read(), "it did not resume"
     assert kills == 4
     assert_identical(torch.load(output / "00030.pt", weights_only=True), undisturbed[0])
+    assert sorted(file.name for file in output.iterdir()) == sorted(file.name for file in undisturbed[1].iterdir())
     assert (output / "metrics.csv").read_bytes() == (undisturbed[1] / "metrics.csv").read_bytes()
 
 

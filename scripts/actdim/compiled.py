@@ -10,6 +10,7 @@ import importlib
 import sys
 import uuid
 
+import numpy as np
 from numba import __version__ as numba_version
 from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
@@ -37,3 +38,8 @@ def keep_on_disk(function, release):
         function._set_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, identity)))
     if isinstance(function._cache, NullCache):
         function.enable_caching()
+
+
+if __name__ == "__main__":
+    # Compile all that a search needs, when installing, rather than in the first jobs of the first run.
+    nn_descent_class()(np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32), n_neighbors=33, n_jobs=1)

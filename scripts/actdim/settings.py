@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actdim import registry
 from actdim.errors import UserError
@@ -28,6 +28,12 @@ class Schedule(Settings):
     length: Count | None = None  # of the cosine, down to 0; None: all of training
     warmup: Annotated[int, Field(ge=0)] = 0  # linear from 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def name_alone(cls, content):
+        """Let `cosine` stand for `{name: cosine}`."""
+        return {"name": content} if isinstance(content, str) else content
+
 
 class Training(Settings):
     """How to train."""
@@ -43,6 +49,29 @@ class Training(Settings):
     steps: Count | list[Count] | None = None
     evaluate_every: Count = 1  # epochs or steps between rows of metrics.csv
     threads: Count = 1  # CPU threads of a run; its result depends on them
+
+    @model_validator(mode="after")
+    def length_is_clear(self):
+        """Training is as long as epochs or steps say; a cosine spans it all where it has no length of its own."""
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("state either epochs or steps")
+        unit, ends = stages(self)
+        if not ends or ends != sorted(set(ends)):
+            raise ValueError(f"{unit} should be one number or several that increase")
+        if self.schedule.name == "cosine" and self.schedule.length is None:
+            if len(ends) > 1:
+                raise ValueError(
+                    "a cosine over several stages states its length: schedule: {name: cosine, length: 200}"
+                )
+            self.schedule = self.schedule.model_copy(update={"length": ends[0]})
+        return self
+
+
+def stages(training):
+    """Return ("epochs" or "steps", the ends of the stages) of a Training."""
+    unit = "epochs" if training.steps is None else "steps"
+    ends = getattr(training, unit)
+    return unit, ends if isinstance(ends, list) else [ends]
 
 
 def read_yaml(path):
@@ -81,8 +110,9 @@ def describe(schema, mistake, where):
         return f"{start}: unknown key{hint}"
     if mistake["type"] == "missing":
         return f"{start}: missing"
-    message = mistake["msg"].removeprefix("Value error, ")
-    return f"{start}: {message[0].lower()}{message[1:]}, not {mistake['input']!r}"
+    if mistake["type"] == "value_error":
+        return f"{start}: {mistake['ctx']['error']}"
+    return f"{start}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}, not {mistake['input']!r}"
 
 
 def run_settings(study, chosen, where):
@@ -103,8 +133,7 @@ def run_settings(study, chosen, where):
         if key != "seed":
             section, name = locate(key, sections, where)
             sections[section][name] = value
-    training = check(Training, spelled_out(sections["training"]), f"{where}: training")
-    stages(training, where)
+    training = check(Training, sections["training"], f"{where}: training")
     return {
         "dataset": check_registered(registry.DATASETS, sections["dataset"], f"{where}: dataset"),
         "model": check_registered(registry.MODELS, sections["model"], f"{where}: model"),
@@ -150,27 +179,3 @@ def registered(table, section, where):
 def check_registered(table, section, where):
     """Return a dataset or model section as a dict with every default filled in."""
     return check(registry.settings_of(registered(table, section, where)), section, where).model_dump(mode="json")
-
-
-def spelled_out(training):
-    """Return the training section with its schedule as a mapping, its length stated.
-
-    `schedule: cosine` spans all of training, which only one stage leaves without doubt.
-    """
-    schedule = training.get("schedule", {})
-    schedule = {"name": schedule} if isinstance(schedule, str) else schedule
-    if isinstance(schedule, dict) and schedule.get("name") == "cosine" and "length" not in schedule:
-        schedule = {**schedule, "length": training.get("epochs", training.get("steps"))}
-    return {**training, "schedule": schedule}
-
-
-def stages(training, where):
-    """Return ("epochs" or "steps", the stages' ends in increasing order) of a Training."""
-    unit = "epochs" if training.steps is None else "steps"
-    ends = getattr(training, unit)
-    if ends is None or (training.epochs is not None and training.steps is not None):
-        raise UserError(f"{where}: training: state either epochs or steps")
-    ends = ends if isinstance(ends, list) else [ends]
-    if not ends or ends != sorted(set(ends)):
-        raise UserError(f"{where}: training.{unit}: should be one number or several that increase, not {ends}")
-    return unit, ends

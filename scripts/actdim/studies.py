@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from actdim import estimators, neighbors, registry
 from actdim.errors import UserError
-from actdim.settings import Settings, Training, check, read_yaml, run_settings, spelled_out, stages
+from actdim.settings import Settings, Training, check, read_yaml, run_settings, stages
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Unit = Annotated[int, Field(ge=0)]
@@ -34,12 +34,20 @@ class Config(Settings):
     estimators: Annotated[dict[Literal[tuple(estimators.ESTIMATORS)], dict], Field(min_length=1)]
 
 
+def without_repeats(values):
+    """Refuse a list that names something twice."""
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ValueError(f"names {twice} twice")
+    return values
+
+
 class Activations(Settings):
     """Which activations to store."""
 
-    at: Annotated[list[Unit], Field(min_length=1)]  # kept epochs or steps
+    at: Annotated[list[Unit], Field(min_length=1), AfterValidator(without_repeats)]  # kept epochs or steps
     split: Literal["validation", "train"] = "validation"
-    layers: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
+    layers: Literal["all"] | Annotated[list[str], Field(min_length=1), AfterValidator(without_repeats)] = "all"
 
 
 class StudyFile(Settings):
@@ -104,7 +112,7 @@ def load_study(name, config, folder="studies"):
     content = read_yaml(path)
     file = check(StudyFile, content, where)
     runs = make_runs(name, file, content, where)
-    unit, ends = stages(check(Training, spelled_out(content["training"]), f"{where}: training"), where)
+    unit, ends = stages(check(Training, content["training"], f"{where}: training"))
     return Study(
         name=name,
         unit=unit,

@@ -174,6 +174,8 @@ def open_resume(run, resume, previous):
         print(f"{resume}: left by a run with other settings or code; starting anew", flush=True)
         shutil.rmtree(resume)
     write_json(statement, run)
+    for part in resume.glob(".*.part"):  # of a save that was killed
+        part.unlink()
     state = resume / "state.pt"
     return state if state.exists() else previous
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from actdim import errors
 from actdim.files import read_json
-from actdim.tables import read_csv, write_csv
+from actdim.tables import read_csv, settings_in_order, write_csv
 
 
 def main():
@@ -19,15 +19,17 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the table")
     arguments = parser.parse_args()
 
-    tables = []
+    tables, settings = [], {}
     for folder in map(Path, sys.stdin.read().split()):
         run = read_json(folder / "run.json")
         metrics = read_csv(folder / "metrics.csv").rename(columns={run["unit"][:-1]: "checkpoint"})
-        settings = {"study": run["study"], **run["chosen"]}
-        tables.append(metrics.assign(**settings)[[*settings, *metrics]])
+        tables.append(metrics.assign(study=run["study"], **run["chosen"]))
+        settings.update(run["chosen"])
     if not tables:
         raise errors.UserError("standard input: should list train.py's checkpoint folders")
-    write_csv(pd.concat(tables, ignore_index=True), arguments.output)
+    table = pd.concat(tables, ignore_index=True)
+    first = ["study", *settings_in_order(settings), "checkpoint"]
+    write_csv(table[[*first, *(column for column in table if column not in first)]], arguments.output)
 
 
 if __name__ == "__main__":

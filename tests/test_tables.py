@@ -147,7 +147,10 @@ def test_the_tables_do_not_depend_on_the_order_of_the_files():
 def test_columns_of_the_real_tables(finished):
     """The names that DESIGN fixes, in files that the workflow wrote."""
     folder = finished.folder / "results/tables"
-    columns = {name: list(pd.read_csv(folder / f"{name}.csv").columns) for name in ("id", "summary", "correlations")}
+    columns = {
+        name: list(pd.read_csv(folder / f"{name}.csv").columns)
+        for name in ("id", "summary", "correlations", "training")
+    }
     assert columns["id"][:13] == [
         "study",
         "weight_decay",
@@ -180,6 +183,7 @@ def test_columns_of_the_real_tables(finished):
         "train_loss",
         "validation_loss",
     ]
+    assert columns["training"][:5] == ["study", "weight_decay", "seed", "checkpoint", "lr"]
     assert columns["correlations"] == [
         "study",
         "sweep",

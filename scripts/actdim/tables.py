@@ -32,11 +32,15 @@ def id_table(estimates):
         }
         for estimate in estimates
     ]
-    names = dict.fromkeys(key for estimate in estimates for key in estimate["source"]["chosen"])
-    settings = [*(name for name in names if name != "seed"), "seed"]
+    settings = settings_in_order(key for estimate in estimates for key in estimate["source"]["chosen"])
     order = ["study", *settings, "checkpoint"]
     table = pd.DataFrame(rows).sort_values([*order, "depth", "estimator"], ignore_index=True)
     return table[[*order, "layer", "depth", "feeds_classifier", "estimator", *own, *METRICS]], settings
+
+
+def settings_in_order(names):
+    """Return the names of settings once each, as they first come, the seed last."""
+    return [*(name for name in dict.fromkeys(names) if name != "seed"), "seed"]
 
 
 def summary_table(ids, settings):

@@ -10,6 +10,7 @@ from actdim import registry
 from actdim.errors import UserError
 from actdim.paths import ACTIVATIONS, CHECKPOINTS, ID, NEIGHBORS, RUN, checkpoint_folders, id_files
 from actdim.provenance import code_digest
+from actdim.settings import digest
 from actdim.studies import load_config, load_study, stage_of
 
 try:
@@ -35,7 +36,8 @@ def run_of(wildcards):
 
 def set_options(settings):
     """Settings as a program's options: --set weight_decay=0.001 --set seed=0."""
-    return " ".join(f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in settings.items())
+    pairs = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
+    return " ".join(f"--set {shlex.quote(pair)}" for pair in pairs)
 
 
 def code_of_run(program):

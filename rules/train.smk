@@ -15,13 +15,12 @@ rule train:
         runtime="8h",
     params:
         study=lambda w: f"studies/{w.study}.yaml",
-        settings=lambda w: json.dumps(run_of(w).settings),
-        kept=kept_in_stage,
+        expect=lambda w: digest([run_of(w).settings, kept_in_stage(w)]),
         set=lambda w: set_options(run_of(w).chosen),
         previous=lambda w, input: f"--continue {input.previous}" if input.previous else "",
         code=code_of_run("train.py"),
     message:
         "Training {wildcards.study} {wildcards.run} to {wildcards.until}."
     shell:
-        "scripts/train.py --study {params.study} {params.set} --until {wildcards.until} {params.previous}"
-        " --output {output.checkpoints} > {log} 2>&1"
+        "scripts/train.py --study {params.study} {params.set} --expect {params.expect} --until {wildcards.until}"
+        " {params.previous} --output {output.checkpoints} > {log} 2>&1"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import torch
-from actdim import checkpoints, errors, registry
+from actdim import checkpoints, errors, registered, registry
 from actdim.activations import dump, layer_names
 from actdim.provenance import made_by
 from actdim.training import build_model, make_deterministic
@@ -26,8 +26,8 @@ def main():
     make_deterministic(settings["training"]["threads"])
     model = build_model(settings, "cuda" if torch.cuda.is_available() else "cpu")
     model.load_state_dict(state["model"])
-    layers = layer_names(model, "all" if arguments.layers == ["all"] else arguments.layers)
-    samples = registry.build(registry.DATASETS, settings["dataset"]).load()[arguments.split]
+    layers = layer_names(model, arguments.layers)
+    samples = registered.build(registry.DATASETS, settings["dataset"]).load()[arguments.split]
     unit, metrics = max(state["metrics"].items())
     attributes = {
         "study": run["study"],
@@ -36,7 +36,7 @@ def main():
         "unit": run["unit"],
         "checkpoint": unit,
         "split": arguments.split,
-        **{name: value for name, value in metrics.items() if name != "lr"},
+        **{name: value for name, value in metrics.items() if name != "learning_rate"},
         "made_by": json.dumps(
             made_by(
                 __file__,
@@ -49,7 +49,7 @@ def main():
     single = dump(arguments.output, model, samples, layers, attributes)
     print(f"{len(samples.inputs)} samples of {arguments.split}, layers {', '.join(layers)}")
     for layer in sorted(single):
-        print(f"{layer}: stored as float32, for a value does not fit float16")
+        print(f"{layer}: stored as float32, for float16 would lose too much")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from actdim.estimators import ESTIMATORS, NoEstimate
 from actdim.files import write_json
 from actdim.hdf5 import read_neighbors
 from actdim.provenance import made_by
-from actdim.registry import settings_of
+from actdim.registered import settings_of
 from actdim.settings import check
 
 

@@ -32,9 +32,9 @@ def main():
 
 def mark_over_regularized(axis, positions, accuracy):
     """Shade the strengths beyond the one with the best mean validation accuracy."""
-    best = accuracy.argmax()
-    if best == len(positions) - 1:
+    if len(accuracy) == 0 or accuracy.argmax() == len(accuracy) - 1:
         return
+    best = accuracy.argmax()
     axis.axvspan(positions[best], positions[-1], color="0.9", zorder=0)
     middle = (
         (positions[best] * positions[-1]) ** 0.5

@@ -7,7 +7,7 @@ from pathlib import Path
 from actdim import errors, registry
 from actdim.arguments import add_set, read_set
 from actdim.provenance import made_by
-from actdim.settings import Training, check, read_yaml, run_settings, stages
+from actdim.settings import Checkpoints, Training, check, digest, read_yaml, run_settings, stages
 from actdim.training import train
 
 
@@ -18,6 +18,7 @@ def main():
     parser.add_argument("--until", type=int, help="the epoch or step at which to end (default: the study's last)")
     parser.add_argument("--continue", dest="previous", type=Path, metavar="DIR", help="go on from this folder's last")
     parser.add_argument("--save-every", type=float, default=10.0, metavar="SECONDS", help="between resume states")
+    parser.add_argument("--expect", metavar="DIGEST", help="of what Snakemake planned with")
     parser.add_argument("--output", required=True, type=Path, help="the folder for checkpoints and metrics.csv")
     arguments = parser.parse_args()
 
@@ -30,6 +31,10 @@ def main():
     start = int(previous.stem) if previous else 0
     if until <= start:
         raise errors.UserError(f"--until {until}: should be after {start}, where training begins")
+    checkpoints = check(Checkpoints, {"checkpoints": study.get("checkpoints")}, str(arguments.study)).checkpoints
+    kept = sorted({at for at in checkpoints if start < at <= until or at == start == 0} | {until})
+    if arguments.expect not in (None, digest([settings, kept])):
+        raise errors.UserError(f"{arguments.study}: changed since this job was planned; run snakemake again")
     run = {
         "study": arguments.study.stem,
         "chosen": chosen,
@@ -37,9 +42,7 @@ def main():
         "unit": unit,
         "start": start,
         "until": until,
-        "kept": sorted(
-            {at for at in study.get("checkpoints", []) if start < at <= until or at == start == 0} | {until}
-        ),
+        "kept": kept,
         "made_by": made_by(
             __file__,
             registry.DATASETS[settings["dataset"]["name"]],

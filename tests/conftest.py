@@ -46,13 +46,14 @@ class Project:
 
     def planned(self):
         """Return {rule: number of jobs} that Snakemake would run."""
-        lines = self.snakemake("-n", "--quiet", "reason").stdout.splitlines()
-        if "job" not in {line.split()[0] for line in lines if line.split()}:
+        done = self.snakemake("-n", "--quiet", "reason")
+        if "Nothing to be done" in done.stdout + done.stderr:
             return {}
+        lines = done.stdout.splitlines()
         rows = [line.split() for line in lines]
         table = rows[next(i for i, row in enumerate(rows) if row == ["job", "count"]) + 2 :]
         jobs = {row[0]: int(row[1]) for row in table[: next(i for i, row in enumerate(table) if row[:1] == ["total"])]}
-        return {rule: count for rule, count in jobs.items() if rule not in ("all", "report")}
+        return {rule: count for rule, count in jobs.items() if rule != "all"}
 
 
 def copy_project(folder):

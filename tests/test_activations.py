@@ -65,7 +65,18 @@ def test_a_value_too_large_for_float16_is_kept(model, tmp_path):
     split = samples()
     split.inputs[-1] = 1e5
     assert dump(tmp_path / "a.h5", model, split, ["input", "second"], {}) == {"input", "second"}
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["layers/input"].dtype == np.float32
     assert dump(tmp_path / "b.h5", model, samples(), ["input", "second"], {}) == set()
+    np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input")[0], split.inputs)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0), (1e-3, 10)])
+def test_values_that_float16_would_blur_are_kept(model, tmp_path, scale, offset):
+    """Tiny ones, and ones that lie close together far from 0: their neighbors must stay what they are."""
+    split = samples(scale=scale)
+    split = split._replace(inputs=split.inputs + np.float32(offset))
+    assert dump(tmp_path / "a.h5", model, split, ["input"], {}) == {"input"}
     np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input")[0], split.inputs)
 
 

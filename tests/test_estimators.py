@@ -121,6 +121,14 @@ def test_no_estimate_but_a_reason(estimator, points, reason):
         estimator(distances, indices)
 
 
+def test_ties_at_the_fraction_that_counts():
+    distances = pareto(100, 5.0)
+    distances[:45, 1] = 1
+    assert twonn(distances, None)["id"] > 5
+    with pytest.raises(NoEstimate, match="r1 = r2 at the lowest 40%"):
+        twonn(distances, None, fraction=0.4)
+
+
 def test_no_neighbors():
     with pytest.raises(NoEstimate, match="neighbors"):
         twonn(np.zeros((50, 0)), np.zeros((50, 0), dtype=int))

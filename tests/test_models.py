@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from actdim import registry
+from actdim import registered, registry
 from actdim.activations import forward, layer_names
 from actdim.datasets import DataSet
 from actdim.errors import UserError
@@ -13,14 +13,14 @@ TOKENS = DataSet(shape=(4,), classes=97, load=dict, vocabulary=99)
 
 def make(data=IMAGES, **settings):
     torch.manual_seed(0)
-    return registry.build(registry.MODELS, settings, data)
+    return registered.build(registry.MODELS, settings, data)
 
 
 def test_resnet18_is_the_one_for_small_images():
     """11,173,962 parameters on CIFAR-10, and the activations' widths that the paper lists."""
     model = make(name="resnet18")
     assert sum(parameter.numel() for parameter in model.parameters()) == 11_173_962
-    _, outputs = forward(model, torch.randn(2, 3, 32, 32), layer_names(model, "all"))
+    _, outputs = forward(model, torch.randn(2, 3, 32, 32), layer_names(model, ["all"]))
     widths = {name: output.flatten(1).shape[1] for name, output in outputs.items()}
     assert list(widths) == ["input", "stem", "stage1", "stage2", "stage3", "stage4", "pool"]
     assert list(widths.values())[1:] == [65536, 65536, 32768, 16384, 8192, 512]
@@ -73,7 +73,7 @@ def test_transformer_attention_is_causal_softmax_attention():
 
 def test_mlp():
     model = make(DataSet(shape=(1, 8, 8), classes=10, load=dict), name="mlp", depth=3, width=20)
-    _, outputs = forward(model, torch.randn(5, 1, 8, 8), layer_names(model, "all"))
+    _, outputs = forward(model, torch.randn(5, 1, 8, 8), layer_names(model, ["all"]))
     assert {name: tuple(output.shape) for name, output in outputs.items()} == {
         "input": (5, 1, 8, 8),
         "hidden1": (5, 20),

@@ -51,6 +51,13 @@ def test_near_duplicates_far_from_the_origin_keep_their_order():
     np.testing.assert_allclose(distances, true_distances, rtol=1e-5)
 
 
+def test_float64_near_duplicates():
+    """What float64 tells apart stays apart: differences of 1e-9 at 1."""
+    points = 1 + 1e-9 * np.random.default_rng(0).normal(size=(200, 5))
+    _, distances, _ = neighbors.find(points, "exact", 10)
+    np.testing.assert_allclose(distances, NearestNeighbors(n_neighbors=10).fit(points).kneighbors()[0], rtol=1e-5)
+
+
 def test_near_duplicate_pairs_beside_far_points():
     """The product's rounding error is larger than the distance within a pair; the search must notice."""
     rng = np.random.default_rng(1)

@@ -9,7 +9,7 @@ import time
 import yaml
 from conftest import STUDY, copy_project
 
-BEHIND_ESTIMATES = {"tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1}
+BEHIND_ESTIMATES = {"report": 1, "tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1}
 BEHIND_NEIGHBORS = {"estimate_id": 9, **BEHIND_ESTIMATES}
 BEHIND_DUMPS = {"find_neighbors": 9, **BEHIND_NEIGHBORS}
 BEHIND_TRAINING = {"dump_activations": 3, "tabulate_training": 1, **BEHIND_DUMPS}
@@ -145,7 +145,27 @@ def test_training_setting(done):
     assert done.planned() == BEHIND_TRAINING | {"train": 3}
 
 
-def test_model_setting_and_code(done):
+def test_model_setting(done):
+    done.write(changed(model={"width": 8}))
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+
+
+def test_data_set_setting(done):
+    done.write(changed(dataset={"train_size": 299}))
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+
+
+def test_data_set_code(done):
+    edit(done, "scripts/actdim/datasets/digits.py", "images, labels, train_size", "images, labels, train_size, 1")
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+
+
+def test_training_code(done):
+    edit(done, "scripts/actdim/training.py", "EVALUATION_BATCH = 1024", "EVALUATION_BATCH = 512")
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+
+
+def test_model_code(done):
     edit(done, "scripts/actdim/models/mlp.py", "nn.ReLU()", "nn.GELU()")
     assert done.planned() == BEHIND_TRAINING | {"train": 3}
 
@@ -172,11 +192,14 @@ def test_another_study(done):
     """A study that joins costs its own jobs only."""
     done.write(changed(grid=[{"weight_decay": [0]}], figures=[]), name="second")
     done.write(studies=["tiny", "second"])
-    planned = done.planned()
-    assert planned["train"] == 1
-    assert planned["find_neighbors"] == 3
+    assert done.planned() == BEHIND_TRAINING | {
+        "train": 1,
+        "dump_activations": 1,
+        "find_neighbors": 3,
+        "estimate_id": 3,
+    }
 
 
 def test_figure_code(done):
     edit(done, "scripts/plot_llid.py", 'marker="o"', 'marker="s"')
-    assert done.planned() == {"plot_llid": 1}
+    assert done.planned() == {"plot_llid": 1, "report": 1}

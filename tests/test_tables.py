@@ -183,7 +183,7 @@ def test_columns_of_the_real_tables(finished):
         "train_loss",
         "validation_loss",
     ]
-    assert columns["training"][:5] == ["study", "weight_decay", "seed", "checkpoint", "lr"]
+    assert columns["training"][:5] == ["study", "weight_decay", "seed", "checkpoint", "learning_rate"]
     assert columns["correlations"] == [
         "study",
         "sweep",

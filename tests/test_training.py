@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,35 @@ def test_stages_end_where_one_training_does(study, undisturbed, tmp_path):
     last = train(study, tmp_path / "to~30", "--until", 30, "--continue", tmp_path / "to~10")
     assert_identical(last, undisturbed[0])
     assert sorted(file.name for file in (tmp_path / "to~30").glob("*.pt")) == ["00020.pt", "00030.pt"]
+    first, second = ((tmp_path / stage / "metrics.csv").read_text().splitlines() for stage in ("to~10", "to~30"))
+    assert first + second[1:] == (undisturbed[1] / "metrics.csv").read_text().splitlines()
+
+
+def test_killed_when_all_but_done(study, undisturbed, tmp_path):
+    """Killed between its last checkpoint and the folder's renaming, it has nothing left to train."""
+    shutil.copytree(undisturbed[1], tmp_path / "to~30.resume")
+    (tmp_path / "to~30.resume/metrics.csv").unlink()
+    done = subprocess.run(command(study, tmp_path / "to~30"), capture_output=True, text=True)
+    assert "from epoch 30 to 30" in done.stdout
+    assert_identical(torch.load(tmp_path / "to~30/00030.pt", weights_only=True), undisturbed[0])
+    assert (tmp_path / "to~30/metrics.csv").read_bytes() == (undisturbed[1] / "metrics.csv").read_bytes()
+
+
+def test_two_trainings_do_not_share_a_folder(study, tmp_path):
+    first = subprocess.Popen(command(study, tmp_path / "to~30"), stdout=subprocess.PIPE, text=True)
+    first.stdout.readline()
+    first.send_signal(signal.SIGSTOP)
+    second = subprocess.run(command(study, tmp_path / "to~30"), capture_output=True, text=True)
+    first.kill()
+    first.wait()
+    assert second.stderr.splitlines() == [
+        f"train.py: {tmp_path}/to~30.resume: another process is training there; wait for it or stop it"
+    ]
+
+
+def test_a_study_that_changed_since_the_job_was_planned(study, tmp_path):
+    done = subprocess.run(command(study, tmp_path / "x", "--expect", "0123"), capture_output=True, text=True)
+    assert done.stderr.splitlines() == [f"train.py: {study}: changed since this job was planned; run snakemake again"]
 
 
 def test_cores_change_nothing(study, undisturbed, tmp_path):

@@ -12,11 +12,11 @@ BATCH = 500
 
 
 def layer_names(model, wanted):
-    """Return the names of the layers to capture: `wanted`, or for "all" the input and the model's own list.
+    """Return the names of the layers to capture: `wanted`, or for ["all"] the input and the model's own list.
 
     Raises UserError where the model has no module of that name.
     """
-    if wanted == "all":
+    if list(wanted) == ["all"]:
         return [INPUT, *model.layers]
     known = [INPUT, *(name for name, _ in model.named_modules() if name)]
     for name in wanted:
@@ -47,19 +47,20 @@ def forward(model, inputs, layers):
 def dump(path, model, samples, layers, attributes):
     """Write the activations of `layers` on `samples` to the HDF5 file `path`, whole or not at all.
 
-    samples: a datasets.Split. Values are float16, and float32 in a layer where one does not fit.
+    samples: a datasets.Split. Values are float16, and float32 in a layer that does not fit it (see `fits_half`).
     Layout: /layers/<layer> (n, features) with its original shape, depth and whether it feeds the classifier;
     /labels, /logits, /sample_index; `attributes` on the file.
     Returns the names of the layers that float16 could not hold.
     """
     single = set()
-    while True:
-        with whole(path) as beside, h5py.File(beside, "w") as file:
-            overflown = write(file, model, samples, layers, single)
-            if not overflown:
+    with whole(path) as beside:
+        while True:
+            with h5py.File(beside, "w") as file:
                 file.attrs.update({"format": FORMAT, **attributes})
+                misfits = write(file, model, samples, layers, single)
+            if not misfits:
                 return single
-        single |= overflown
+            single |= misfits
 
 
 def write(file, model, samples, layers, single):
@@ -69,15 +70,15 @@ def write(file, model, samples, layers, single):
     """
     device = next(model.parameters()).device
     n = len(samples.inputs)
-    for start in range(0, n, BATCH):
-        rows = slice(start, min(start + BATCH, n))
+    edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for fits_half looks at spreads
+    for rows in map(slice, edges[:-1], edges[1:]):
         logits, outputs = forward(model, torch.from_numpy(samples.inputs[rows]).to(device), layers)
         values = {f"layers/{name}": output.flatten(1).float().cpu().numpy() for name, output in outputs.items()}
-        overflown = {name for name in set(layers) - single if too_large_for_half(values[f"layers/{name}"])}
-        if overflown:
-            return overflown
+        misfits = {name for name in set(layers) - single if not fits_half(values[f"layers/{name}"])}
+        if misfits:
+            return misfits
         values["logits"] = logits.float().cpu().numpy()
-        if start == 0:
+        if rows.start == 0:
             for name, value in values.items():
                 half = name.startswith("layers/") and name.removeprefix("layers/") not in single
                 file.create_dataset(name, (n, value.shape[1]), dtype=np.float16 if half else np.float32)
@@ -91,7 +92,13 @@ def write(file, model, samples, layers, single):
     return set()
 
 
-def too_large_for_half(values):
-    """Tell whether a finite value overflows float16; those that are infinite already lose nothing."""
+def fits_half(values):
+    """Tell whether float16 holds a batch of activations (n, features): none overflows, and rounding stays small.
+
+    Small is 1/1000 of the layer's spread: where all values are tiny, or lie close together far from 0, rounding
+    would move neighbors about. Values that are infinite already lose nothing.
+    """
+    finite = np.where(np.isfinite(values), values, 0)
     with np.errstate(over="ignore"):
-        return bool((np.isinf(values.astype(np.float16)) & np.isfinite(values)).any())
+        error = finite - finite.astype(np.float16)
+    return bool(np.sqrt(np.mean(error**2)) <= 1e-3 * np.sqrt(np.mean(finite.var(axis=0))))

@@ -34,6 +34,8 @@ def twonn(distances, indices, *, fraction: Fraction = 1.0):
     require(count)
     lowest = np.sort(ratios)[:count]
     total = lowest.sum() + (len(ratios) - count) * lowest[-1]
+    if total == 0:
+        raise NoEstimate(f"r1 = r2 at the lowest {fraction:.0%} of the points")
     tail = (1 - LEVEL) / 2
     low, high = gammaincinv(count, [tail, 1 - tail]) / total
     return {"id": count / total, "low": low, "high": high, "n_dropped": dropped, "n_ties": (ratios == 0).sum()}

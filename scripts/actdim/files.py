@@ -16,7 +16,7 @@ def whole(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.part")
     try:
         yield beside
         flush(beside)
@@ -34,10 +34,15 @@ def flush(path):
         os.close(descriptor)
 
 
+def as_json(content):
+    """Return `content` as the readable JSON that write_json writes."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path, content):
     """Write `content` as readable JSON, whole or not at all."""
     with whole(path) as beside:
-        beside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        beside.write_text(as_json(content))
 
 
 def read_json(path):

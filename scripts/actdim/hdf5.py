@@ -47,9 +47,9 @@ def open_file(path, remedy):
 
 
 def plain(value):
-    """Return an HDF5 attribute as a plain Python value; JSON text becomes what it says."""
+    """Return an HDF5 attribute as a plain Python value: JSON text as what it says, nan and inf (diverged) as None."""
     if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
+        return value.tolist() if np.isfinite(value).all() else None
     return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
 
 

@@ -19,7 +19,7 @@ def find(points, method, k, seed=0):
     Points that have no neighbors (fewer than three, or a value that is not finite) give k = 0 and a reason.
     """
     begun = time.monotonic()
-    points = np.ascontiguousarray(points, dtype=np.float32)
+    points = np.ascontiguousarray(points, dtype=np.float64 if points.dtype == np.float64 else np.float32)
     n, k = len(points), min(k, len(points) - 1)
     lost = int((~np.isfinite(points).all(axis=1)).sum())
     if n < 3 or lost:
@@ -46,7 +46,8 @@ def pynndescent(points, k, seed):
     from actdim.compiled import nn_descent_class
 
     # The threads are fixed, for the result depends on their number.
-    index = nn_descent_class()(points, n_neighbors=k + 1, random_state=seed, n_jobs=1)
+    centered = (points - points.mean(axis=0)).astype(np.float32)
+    index = nn_descent_class()(centered, n_neighbors=k + 1, random_state=seed, n_jobs=1)
     indices, distances = tidy(points, index.neighbor_graph[0], k)
     sample = np.sort(np.random.default_rng(seed).choice(len(points), min(AUDITED, len(points)), replace=False))
     _, true = search(points, 2, sample)
@@ -70,7 +71,7 @@ def search(points, k, rows=None):
     """
     n, features = points.shape
     rows = np.arange(n) if rows is None else rows
-    centered = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centered = (points - points.mean(axis=0, dtype=np.float64).astype(points.dtype)).astype(np.float32)
     norms = np.einsum("ij,ij->i", centered, centered, dtype=np.float64).astype(np.float32)
     candidates = min(n - 1, k + 16)
     indices = np.empty((len(rows), k), dtype=np.int32)

@@ -34,8 +34,10 @@ def imported(file):
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+        elif isinstance(node, ast.ImportFrom):
+            folder = file.relative_to(SCRIPTS).parts[: -node.level] if node.level else ()
+            module = ".".join([*folder, *filter(None, [node.module])])
+            names.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
     names -= {"actdim", TABLE}
     return [file for file in map(module_file, sorted(names)) if file]
 

@@ -1,18 +1,26 @@
 """The settings of one run: the dataset, model and training sections of a study, with the run's own choices."""
 
 import difflib
+import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from actdim import registry
+from actdim import registered, registry
 from actdim.errors import UserError
 
 SECTIONS = ("dataset", "model", "training")
 Count = Annotated[int, Field(ge=1)]
+Unit = Annotated[int, Field(ge=0)]  # an epoch or step
 NonNegative = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+# The ends of the stages of training, one job each; one number is one stage.
+Stages = Annotated[
+    list[Count], Field(min_length=1), BeforeValidator(lambda ends: ends if isinstance(ends, list) else [ends])
+]
 
 
 class Settings(BaseModel):
@@ -21,12 +29,24 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+class Seed(Settings):
+    """What makes runs of the same settings differ."""
+
+    seed: Unit = 0
+
+
+class Checkpoints(Settings):
+    """The epochs or steps of which to keep a checkpoint."""
+
+    checkpoints: Annotated[list[Unit], Field(min_length=1)]
+
+
 class Schedule(Settings):
     """The learning rate over training, as a factor of `lr`; lengths in the study's unit, epochs or steps."""
 
     name: Literal["constant", "cosine"] = "constant"
     length: Count | None = None  # of the cosine, down to 0; None: all of training
-    warmup: Annotated[int, Field(ge=0)] = 0  # linear from 0
+    warmup: Unit = 0  # linear from 0
 
     @model_validator(mode="before")
     @classmethod
@@ -40,13 +60,13 @@ class Training(Settings):
 
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"  # adam: coupled L2; adamw: decoupled weight decay
     lr: Annotated[float, Field(gt=0)]
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of sgd
-    betas: tuple[float, float] = (0.9, 0.999)  # of adam and adamw
+    momentum: Rate = 0.0  # of sgd
+    betas: tuple[Rate, Rate] = (0.9, 0.999)  # of adam and adamw
     weight_decay: NonNegative = 0.0
     schedule: Schedule = Schedule()
     batch_size: Count
-    epochs: Count | list[Count] | None = None  # a list: stages, one job each
-    steps: Count | list[Count] | None = None
+    epochs: Stages | None = None
+    steps: Stages | None = None
     evaluate_every: Count = 1  # epochs or steps between rows of metrics.csv
     threads: Count = 1  # CPU threads of a run; its result depends on them
 
@@ -56,7 +76,7 @@ class Training(Settings):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("state either epochs or steps")
         unit, ends = stages(self)
-        if not ends or ends != sorted(set(ends)):
+        if ends != sorted(set(ends)):
             raise ValueError(f"{unit} should be one number or several that increase")
         if self.schedule.name == "cosine" and self.schedule.length is None:
             if len(ends) > 1:
@@ -64,14 +84,19 @@ class Training(Settings):
                     "a cosine over several stages states its length: schedule: {name: cosine, length: 200}"
                 )
             self.schedule = self.schedule.model_copy(update={"length": ends[0]})
+        if self.schedule.name == "cosine" and ends[-1] > self.schedule.length:
+            raise ValueError(f"the cosine's length {self.schedule.length} should reach the end of training, {ends[-1]}")
         return self
 
 
 def stages(training):
     """Return ("epochs" or "steps", the ends of the stages) of a Training."""
-    unit = "epochs" if training.steps is None else "steps"
-    ends = getattr(training, unit)
-    return unit, ends if isinstance(ends, list) else [ends]
+    return ("steps", training.steps) if training.epochs is None else ("epochs", training.epochs)
+
+
+def digest(settings):
+    """Return a short text that changes with the content of plain settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_yaml(path):
@@ -129,21 +154,23 @@ def run_settings(study, chosen, where):
         if not isinstance(content, dict):
             raise UserError(f"{where}: {section}: {'missing' if content is None else 'should hold keys and values'}")
         sections[section] = dict(content)
-    for key, value in chosen.items():
-        if key != "seed":
-            section, name = locate(key, sections, where)
-            sections[section][name] = value
+    # Names first, for they decide which other settings there are.
+    for key in sorted(chosen.keys() - {"seed"}, key=lambda key: (not key.endswith(".name"), key)):
+        section, name = locate(key, sections, where)
+        sections[section][name] = chosen[key]
     training = check(Training, sections["training"], f"{where}: training")
     return {
         "dataset": check_registered(registry.DATASETS, sections["dataset"], f"{where}: dataset"),
         "model": check_registered(registry.MODELS, sections["model"], f"{where}: model"),
         "training": training.model_dump(mode="json", exclude={"epochs", "steps"}),
-        "seed": chosen.get("seed", 0),
+        "seed": check(Seed, {"seed": chosen.get("seed", 0)}, where).seed,
     }
 
 
 def locate(key, sections, where):
     """Return (section, setting) for a grid key: `weight_decay`, or `model.name` where two sections have it."""
+    if key.removeprefix("training.") in ("epochs", "steps"):
+        raise UserError(f"{where}: {key}: is the same for all runs of a study; state it in training")
     known = {
         "training": Training.model_fields,
         "dataset": fields_of(registry.DATASETS, sections["dataset"], f"{where}: dataset"),
@@ -163,19 +190,19 @@ def locate(key, sections, where):
 
 def fields_of(table, section, where):
     """Return the settings that the entry named by `section` takes."""
-    return registry.settings_of(registered(table, section, where)).model_fields
+    return registered.settings_of(function_of(table, section, where)).model_fields
 
 
-def registered(table, section, where):
+def function_of(table, section, where):
     """Return the function that a section names; UserError where there is none of that name."""
     if "name" not in section:
         raise UserError(f"{where}.name: missing; known: {', '.join(table)}")
     try:
-        return registry.find(table, section["name"])
+        return registered.find(table, section["name"])
     except UserError as error:
         raise UserError(f"{where}.name: {error}") from None
 
 
 def check_registered(table, section, where):
     """Return a dataset or model section as a dict with every default filled in."""
-    return check(registry.settings_of(registered(table, section, where)), section, where).model_dump(mode="json")
+    return check(registered.settings_of(function_of(table, section, where)), section, where).model_dump(mode="json")

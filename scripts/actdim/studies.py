@@ -7,14 +7,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from actdim import estimators, neighbors, registry
+from actdim import estimators, neighbors, registered, registry
 from actdim.errors import UserError
-from actdim.settings import Settings, Training, check, read_yaml, run_settings, stages
+from actdim.settings import Checkpoints, Settings, Training, Unit, check, read_yaml, run_settings, stages
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Unit = Annotated[int, Field(ge=0)]
 FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth")
 
 
@@ -47,10 +46,15 @@ class Activations(Settings):
 
     at: Annotated[list[Unit], Field(min_length=1), AfterValidator(without_repeats)]  # kept epochs or steps
     split: Literal["validation", "train"] = "validation"
-    layers: Literal["all"] | Annotated[list[str], Field(min_length=1), AfterValidator(without_repeats)] = "all"
+    layers: Annotated[
+        list[str],
+        Field(min_length=1),
+        BeforeValidator(lambda layers: [layers] if isinstance(layers, str) else layers),
+        AfterValidator(without_repeats),
+    ] = ["all"]
 
 
-class StudyFile(Settings):
+class StudyFile(Checkpoints):
     """A study's YAML file; its sections dataset, model and training are checked run by run."""
 
     dataset: dict
@@ -58,10 +62,9 @@ class StudyFile(Settings):
     training: dict
     grid: list[dict[str, list]] = [{}]
     seeds: Annotated[list[Unit], Field(min_length=1)] = [0]
-    checkpoints: Annotated[list[Unit], Field(min_length=1)]
     activations: Activations
     neighbors: dict = {}
-    figures: list[Literal[FIGURES]] = ["llid", "pid", "pid_over_llid", "id_over_depth"]
+    figures: list[Literal[FIGURES]] | None = None  # None: those that its grid has the runs for
 
     @model_validator(mode="after")
     def grid_is_not_empty(self):
@@ -96,7 +99,7 @@ def load_config(content, where="config.yaml"):
     """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
     config = check(Config, content, where)
     for name, settings in config.estimators.items():
-        schema = registry.settings_of(estimators.ESTIMATORS[name])
+        schema = registered.settings_of(estimators.ESTIMATORS[name])
         checked = check(schema, {"name": name, **settings}, f"{where}: estimators.{name}")
         config.estimators[name] = checked.model_dump(exclude={"name"})
     return config
@@ -120,7 +123,7 @@ def load_study(name, config, folder="studies"):
         kept=kept_checkpoints(file, ends, unit, where),
         activations=file.activations,
         neighbors=check(Neighbors, {**config.neighbors.model_dump(), **file.neighbors}, f"{where}: neighbors"),
-        figures=file.figures,
+        figures=choose_figures(file.figures, runs, where),
         runs=runs,
     )
 
@@ -128,6 +131,10 @@ def load_study(name, config, folder="studies"):
 def make_runs(study, file, content, where):
     """Return {name: Run} of all grid points and seeds, in the order of the grid."""
     keys = list(dict.fromkeys(key for grid in file.grid for key in grid))
+    if "seed" in keys:
+        raise UserError(f"{where}: grid.seed: write seeds, beside the grid")
+    if "depth" in keys:  # the tables' column for the depth of a layer
+        raise UserError(f"{where}: grid.depth: write model.depth")
     runs = {}
     for number, grid in enumerate(file.grid):
         for values in itertools.product(*grid.values(), file.seeds):
@@ -145,11 +152,32 @@ def make_runs(study, file, content, where):
     return runs
 
 
+def choose_figures(wanted, runs, where):
+    """Return the figures of a study; UserError for one that plots a sweep where there is none.
+
+    A sweep is what tables.sweeps yields: runs in which one number alone takes three values or more.
+    """
+    settings = [{key: value for key, value in run.chosen.items() if key != "seed"} for run in runs.values()]
+    sweeps = {}
+    for chosen in settings:
+        for key, value in chosen.items():
+            if isinstance(value, int | float):
+                fixed = tuple(item for item in chosen.items() if item[0] != key)
+                sweeps.setdefault((key, fixed), set()).add(value)
+    swept = any(len(values) >= 3 for values in sweeps.values())
+    if wanted is None:
+        return [*(("llid", "pid", "pid_over_llid") if swept else ()), "id_over_depth"]
+    if not swept and {"llid", "pid"} & set(wanted):
+        raise UserError(f"{where}: figures: llid and pid need a setting with three values or more in the grid")
+    return wanted
+
+
 def value_of(key, settings):
-    """Return the value of a grid key in a run's settings."""
+    """Return the value of a grid key in a run's settings; None where its model or data set has no such setting."""
     section, dot, name = key.rpartition(".")
     sections = [section] if dot else ("dataset", "model", "training")
-    return next(settings[section][name] for section in sections if name in settings[section])
+    value = next((settings[section][name] for section in sections if name in settings[section]), None)
+    return value["name"] if isinstance(value, dict) else value
 
 
 def value_text(value, where):
@@ -188,20 +216,27 @@ def numbers(values):
 def layers_of(run, layers):
     """Return the names of the layers that a run dumps; UserError where its model or data set cannot be made so."""
     sections = json.dumps([run.settings["dataset"], run.settings["model"]])
-    return list(layers_on_paper(sections, layers if layers == "all" else tuple(layers)))
+    return list(layers_on_paper(sections, tuple(layers)))
 
 
 @functools.cache
 def layers_on_paper(sections, layers):
-    """Return the layers of the model of (dataset, model) sections as JSON, built without reading data or weights."""
+    """Return the layers of the model of (dataset, model) sections as JSON, built and run without data or weights."""
     import torch
 
-    from actdim.activations import layer_names
+    from actdim.activations import forward, layer_names
 
     dataset, model = json.loads(sections)
-    data = registry.build(registry.DATASETS, dataset)
+    data = registered.build(registry.DATASETS, dataset)
     with torch.device("meta"):
-        return layer_names(registry.build(registry.MODELS, model, data), layers)
+        model = registered.build(registry.MODELS, model, data)
+        inputs = torch.zeros((2, *data.shape), dtype=torch.int64 if data.vocabulary else torch.float32)
+    names = layer_names(model, layers)
+    _, outputs = forward(model, inputs, names)
+    for name in names:
+        if name not in outputs:
+            raise UserError(f"activations.layers: the model never computes {name!r} as a whole; name a part of it")
+    return names
 
 
 def stage_of(study, at):

@@ -86,6 +86,8 @@ def sweeps(summary, settings):
 def configurations(rows, settings):
     """Return (name, function that selects its rows from a table) for every combination of settings but the seed."""
     varied = varying(rows, settings)
+    if not varied:
+        return [("all runs", lambda table: table)]
 
     def selector(values):
         return lambda table: table[(table[varied] == values).all(axis=1)]

@@ -1,10 +1,10 @@
 """Training: a plain loop that can be killed at any moment and still ends with the same weights."""
 
 import csv
+import fcntl
 import json
 import math
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from actdim import checkpoints, registry
+from actdim import checkpoints, registered, registry
 from actdim.errors import UserError
-from actdim.files import flush, whole, write_json
+from actdim.files import as_json, flush, whole, write_json
 
 EVALUATION_BATCH = 1024
 
@@ -48,7 +48,7 @@ def train(run, output, previous=None, save_every=10.0):
         unit, rest = divmod(step, per_unit)
         keep = rest == 0 and unit in run["kept"]
         if keep or (rest == 0 and unit % training["evaluate_every"] == 0 and unit not in metrics):
-            metrics[unit] = {"lr": learning_rate(training, step, per_unit), **evaluate(model, data)}
+            metrics[unit] = {"learning_rate": learning_rate(training, step, per_unit), **evaluate(model, data)}
             print(progress(run, unit, metrics[unit], step - first, until - step, time.monotonic() - begun), flush=True)
         if keep:
             checkpoints.save(resume / f"{unit:05d}.pt", snapshot(run, step, metrics, model, optimizer))
@@ -73,7 +73,7 @@ def make_deterministic(threads):
 
 def load_data(dataset, device):
     """Return {split: (inputs, labels)} of a dataset section, whole and on the device."""
-    splits = registry.build(registry.DATASETS, dataset).load()
+    splits = registered.build(registry.DATASETS, dataset).load()
     return {
         name: (torch.from_numpy(split.inputs).to(device), torch.from_numpy(split.labels).to(device))
         for name, split in splits.items()
@@ -82,8 +82,8 @@ def load_data(dataset, device):
 
 def build_model(settings, device="cpu"):
     """Return the model of a run with fresh weights drawn from torch's current random state."""
-    data = registry.build(registry.DATASETS, settings["dataset"])
-    return registry.build(registry.MODELS, settings["model"], data).to(device)
+    data = registered.build(registry.DATASETS, settings["dataset"])
+    return registered.build(registry.MODELS, settings["model"], data).to(device)
 
 
 def begin(settings, device):
@@ -168,16 +168,24 @@ def snapshot(run, step, metrics, model, optimizer):
 
 
 def open_resume(run, resume, previous):
-    """Make the resume folder this run's own; return the checkpoint to go on from (None: the beginning)."""
+    """Make the resume folder this run's own; return the checkpoint to go on from (None: the beginning).
+
+    Raises UserError where another process is training there.
+    """
+    resume.mkdir(parents=True, exist_ok=True)
+    try:
+        # Held until this process ends; a second Snakemake may start while a job of a killed one still runs.
+        fcntl.flock(os.open(resume, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{resume}: another process is training there; wait for it or stop it") from None
     statement = resume / "run.json"
-    if resume.exists() and not (statement.exists() and statement.read_text() == json.dumps(run, indent=1) + "\n"):
-        print(f"{resume}: left by a run with other settings or code; starting anew", flush=True)
-        shutil.rmtree(resume)
-    write_json(statement, run)
-    for part in resume.glob(".*.part"):  # of a save that was killed
-        part.unlink()
-    state = resume / "state.pt"
-    return state if state.exists() else previous
+    if not statement.exists() or statement.read_text() != as_json(run):
+        if any(resume.iterdir()):
+            print(f"{resume}: left by a run with other settings or code; starting anew", flush=True)
+        for file in resume.iterdir():
+            file.unlink()
+        write_json(statement, run)
+    return max(resume.glob("*.pt"), key=lambda file: file.stat().st_mtime_ns, default=previous)
 
 
 def restore(checkpoint, run, model, optimizer, per_unit, device):
@@ -201,11 +209,14 @@ def restore(checkpoint, run, model, optimizer, per_unit, device):
 
 def finish(run, resume, output, metrics):
     """Turn the complete resume folder into the output: checkpoints, metrics.csv, and run.json that says what it is."""
-    rows = [{run["unit"][:-1]: unit, **row} for unit, row in sorted(metrics.items()) if unit >= run["start"]]
+    own = [unit for unit in sorted(metrics) if unit > run["start"] or run["start"] == 0]
+    rows = [{run["unit"][:-1]: unit, **metrics[unit]} for unit in own]
     with whole(resume / "metrics.csv") as beside, open(beside, "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
     (resume / "state.pt").unlink(missing_ok=True)
+    for part in resume.glob(".*.part"):  # of a save that was killed
+        part.unlink()
     flush(resume)
     resume.replace(output)

@@ -60,10 +60,11 @@ def test_file_holds_what_the_model_computes(model, tmp_path):
         assert file.attrs["study"] == "odd"
 
 
-def test_a_value_too_large_for_float16_is_kept(model, tmp_path):
+@pytest.mark.parametrize("largest", [1e5, 1e30])
+def test_a_value_too_large_for_float16_is_kept(model, tmp_path, largest):
     """Only the layer that needs it becomes float32, although the value stands in the last batch."""
     split = samples()
-    split.inputs[-1] = 1e5
+    split.inputs[-1] = largest
     assert dump(tmp_path / "a.h5", model, split, ["input", "second"], {}) == {"input", "second"}
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["layers/input"].dtype == np.float32

@@ -101,4 +101,4 @@ def fits_half(values):
     finite = np.where(np.isfinite(values), values, 0)
     with np.errstate(over="ignore"):
         error = finite - finite.astype(np.float16)
-    return bool(np.sqrt(np.mean(error**2)) <= 1e-3 * np.sqrt(np.mean(finite.var(axis=0))))
+    return bool(np.isfinite(error).all() and np.mean(error**2) <= 1e-6 * np.mean(finite.var(axis=0)))

@@ -10,6 +10,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 TABLE = "actdim.registry"  # a run executes the entries that it names, not the table they stand in
 
 
+@functools.cache
 def code_digest(program, *entries):
     """Return a digest of the code of a program in scripts/, the library modules that it imports, and `entries`.
 

@@ -4,24 +4,20 @@
 from actdim import errors
 from actdim.figures import (
     arguments,
+    at_the_end,
     correlation_text,
     label,
     over_seeds,
     plt,
-    rows_of,
     save,
-    settings_in,
     strength_axis,
 )
-from actdim.tables import correlate, last_checkpoint, read_csv, sweeps
+from actdim.tables import correlate
 
 
 def main():
     chosen = arguments(__doc__, "summary")
-    rows = last_checkpoint(rows_of(read_csv(chosen.summary), study=chosen.study, estimator=chosen.estimator))
-    panels = list(sweeps(rows, settings_in(rows)))
-    if not panels:
-        raise errors.UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")
+    _, panels = at_the_end(chosen)
     figure, axes = plt.subplots(1, len(panels), figsize=(1 + 4.2 * len(panels), 4.2), sharey=True, squeeze=False)
     for axis, (name, key, runs) in zip(axes[0], panels, strict=True):
         place = strength_axis(axis, key, runs[key])

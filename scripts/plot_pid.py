@@ -2,16 +2,12 @@
 """Plot peak ID against regularization strength, colored by validation accuracy, over-regularized models marked."""
 
 from actdim import errors
-from actdim.figures import arguments, label, over_seeds, plt, rows_of, save, settings_in, strength_axis
-from actdim.tables import last_checkpoint, read_csv, sweeps
+from actdim.figures import arguments, at_the_end, label, over_seeds, plt, save, strength_axis
 
 
 def main():
     chosen = arguments(__doc__, "summary")
-    rows = last_checkpoint(rows_of(read_csv(chosen.summary), study=chosen.study, estimator=chosen.estimator))
-    panels = list(sweeps(rows, settings_in(rows)))
-    if not panels:
-        raise errors.UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")
+    rows, panels = at_the_end(chosen)
     figure, axes = plt.subplots(1, len(panels), figsize=(2.2 + 4.2 * len(panels), 4.4), sharey=True, squeeze=False)
     colors = plt.Normalize(rows.validation_accuracy.min(), rows.validation_accuracy.max())
     for axis, (name, key, runs) in zip(axes[0], panels, strict=True):

@@ -11,6 +11,7 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.files import whole
+from actdim.tables import last_checkpoint, read_csv, sweeps
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito, colorblind-safe
 MARKERS = ["o", "^", "s", "D", "v", "P"]
@@ -49,6 +50,15 @@ def rows_of(table, **values):
     if table.empty:
         raise UserError(f"no rows with {', '.join(f'{column} {value}' for column, value in values.items())}")
     return table
+
+
+def at_the_end(chosen):
+    """Return (the study's rows of the summary at its last checkpoint, its sweeps); UserError where it has none."""
+    rows = last_checkpoint(rows_of(read_csv(chosen.summary), study=chosen.study, estimator=chosen.estimator))
+    panels = list(sweeps(rows, settings_in(rows)))
+    if not panels:
+        raise UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")
+    return rows, panels
 
 
 def settings_in(table):

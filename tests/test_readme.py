@@ -2,6 +2,7 @@
 
 import re
 
+import yaml
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -46,6 +47,8 @@ def test_programs_by_hand(project):
         "dataset: {name: digits}\nmodel: {name: resnet18, width: 2}\ncheckpoints: [40]\n"
         "training: {lr: 0.1, batch_size: 300, epochs: 40, evaluate_every: 40}\n"
     )
+    shipped = yaml.safe_load((ROOT / "studies/digits.yaml").read_text())["checkpoints"]
+    assert int(re.search(r"run/(\d+)\.pt", README)[1]) in shipped
     commands = next(block for block in blocks("") if "scripts/train.py" in block)
     for command in commands.strip().splitlines():
         done = project.run(*command.split())

@@ -59,6 +59,7 @@ def twonn_fit(
     `std` is the standard deviation over subsamples, which the paper reports; it is smaller than the error of the
     estimate, for subsamples share most of their points. low and high are those of the law for a fit to all points.
     """
+    ratios, dropped = log_ratios(distances)
     rng = np.random.default_rng(seed)
     n = len(distances)
     size = int(subsample_fraction * n)
@@ -66,9 +67,8 @@ def twonn_fit(
     for _ in range(subsamples):
         inside = np.zeros(n, dtype=bool)
         inside[rng.choice(n, size, replace=False)] = True
-        ratios, _ = log_ratios(first_two(distances[inside], inside[indices[inside]]))
-        estimates.append(fit(np.sort(ratios[ratios > 0]), fraction))
-    ratios, dropped = log_ratios(distances)
+        own, _ = log_ratios(first_two(distances[inside], inside[indices[inside]]))
+        estimates.append(fit(np.sort(own[own > 0]), fraction))
     mean = np.mean(estimates)
     half = 1.96 * mean * relative_error_of_fit((ratios > 0).sum(), fraction)
     return {

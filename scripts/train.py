@@ -7,7 +7,7 @@ from pathlib import Path
 from actdim import errors, registry
 from actdim.arguments import add_set, read_set
 from actdim.provenance import made_by
-from actdim.settings import Checkpoints, Training, check, digest, read_yaml, run_settings, stages
+from actdim.settings import Checkpoints, check, digest, read_yaml, run_settings, stages_of_study
 from actdim.training import train
 
 
@@ -25,7 +25,7 @@ def main():
     study = read_yaml(arguments.study)
     chosen = {"seed": 0, **read_set(arguments.set)}
     settings = run_settings(study, chosen, str(arguments.study))
-    unit, ends = stages(check(Training, study["training"], f"{arguments.study}: training"))
+    unit, ends = stages_of_study(study, str(arguments.study))
     until = ends[-1] if arguments.until is None else arguments.until
     previous = last_checkpoint(arguments.previous) if arguments.previous else None
     start = int(previous.stem) if previous else 0

@@ -8,7 +8,7 @@ def test_a_diverged_run_is_empty_with_a_reason(project):
         {
             "dataset": {"name": "digits", "train_size": 200},
             "model": {"name": "mlp", "width": 16},
-            "training": {"optimizer": "sgd", "batch_size": 50, "epochs": 6, "lr": 0.1},
+            "training": {"optimizer": "sgd", "batch_size": 50, "epochs": 6},
             "grid": [{"lr": [0.01, 0.1, 1e30]}],
             "checkpoints": [6],
             "activations": {"at": [6]},

@@ -55,7 +55,24 @@ class Schedule(Settings):
         return {"name": content} if isinstance(content, str) else content
 
 
-class Training(Settings):
+class Length(Settings):
+    """How long to train."""
+
+    epochs: Stages | None = None
+    steps: Stages | None = None
+
+    @model_validator(mode="after")
+    def is_clear(self):
+        """It is in either epochs or steps, and stages follow each other."""
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("state either epochs or steps")
+        unit, ends = stages(self)
+        if ends != sorted(set(ends)):
+            raise ValueError(f"{unit} should be one number or several that increase")
+        return self
+
+
+class Training(Length):
     """How to train."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"  # adam: coupled L2; adamw: decoupled weight decay
@@ -65,19 +82,13 @@ class Training(Settings):
     weight_decay: NonNegative = 0.0
     schedule: Schedule = Schedule()
     batch_size: Count
-    epochs: Stages | None = None
-    steps: Stages | None = None
     evaluate_every: Count = 1  # epochs or steps between rows of metrics.csv
     threads: Count = 1  # CPU threads of a run; its result depends on them
 
     @model_validator(mode="after")
-    def length_is_clear(self):
-        """Training is as long as epochs or steps say; a cosine spans it all where it has no length of its own."""
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("state either epochs or steps")
-        unit, ends = stages(self)
-        if ends != sorted(set(ends)):
-            raise ValueError(f"{unit} should be one number or several that increase")
+    def cosine_has_a_length(self):
+        """A cosine spans all of training where it has no length of its own."""
+        _, ends = stages(self)
         if self.schedule.name == "cosine" and self.schedule.length is None:
             if len(ends) > 1:
                 raise ValueError(
@@ -89,9 +100,15 @@ class Training(Settings):
         return self
 
 
-def stages(training):
-    """Return ("epochs" or "steps", the ends of the stages) of a Training."""
-    return ("steps", training.steps) if training.epochs is None else ("epochs", training.epochs)
+def stages(length):
+    """Return ("epochs" or "steps", the ends of the stages) of a Length."""
+    return ("steps", length.steps) if length.epochs is None else ("epochs", length.epochs)
+
+
+def stages_of_study(study, where):
+    """Return `stages` of the content of a study's file, whose other settings of training may come from its grid."""
+    stated = {key: value for key, value in study["training"].items() if key in Length.model_fields}
+    return stages(check(Length, stated, f"{where}: training"))
 
 
 def digest(settings):
@@ -125,7 +142,7 @@ def check(schema, content, where):
 
 def describe(schema, mistake, where):
     """Return the line for one of pydantic's mistakes."""
-    place = [str(part) for part in mistake["loc"] if not str(part).startswith(("list[", "constrained", "function"))]
+    place = [str(part) for part in mistake["loc"]]
     key = ".".join(place)
     start = f"{where}{': ' if where.endswith(('.yaml', '.yml')) or not key else '.'}{key}".removesuffix(": ")
     if mistake["type"] == "extra_forbidden":

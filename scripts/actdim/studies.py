@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from actdim import estimators, neighbors, registered, registry
 from actdim.errors import UserError
-from actdim.settings import Checkpoints, Settings, Training, Unit, check, read_yaml, run_settings, stages
+from actdim.settings import Checkpoints, Settings, Unit, check, read_yaml, run_settings, stages_of_study
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth")
@@ -115,7 +115,7 @@ def load_study(name, config, folder="studies"):
     content = read_yaml(path)
     file = check(StudyFile, content, where)
     runs = make_runs(name, file, content, where)
-    unit, ends = stages(check(Training, content["training"], f"{where}: training"))
+    unit, ends = stages_of_study(content, where)
     return Study(
         name=name,
         unit=unit,

@@ -6,10 +6,10 @@ import sys
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
-from actdim import registry
 from actdim.errors import UserError
 from actdim.paths import ACTIVATIONS, CHECKPOINTS, ID, NEIGHBORS, RUN, checkpoint_folders, id_files
 from actdim.provenance import code_digest
+from actdim.registered import modules_of
 from actdim.settings import digest
 from actdim.studies import load_config, load_study, stage_of
 
@@ -42,14 +42,7 @@ def set_options(settings):
 
 def code_of_run(program):
     """The digest of a program that also runs the code of the run's own model and data set."""
-
-    def digest(wildcards):
-        settings = run_of(wildcards).settings
-        return code_digest(
-            program, registry.DATASETS[settings["dataset"]["name"]], registry.MODELS[settings["model"]["name"]]
-        )
-
-    return digest
+    return lambda wildcards: code_digest(program, *modules_of(run_of(wildcards).settings))
 
 
 def stage_before(wildcards):

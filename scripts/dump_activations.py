@@ -40,8 +40,7 @@ def main():
         "made_by": json.dumps(
             made_by(
                 __file__,
-                registry.DATASETS[settings["dataset"]["name"]],
-                registry.MODELS[settings["model"]["name"]],
+                *registered.modules_of(settings),
                 libraries=("torch", "h5py"),
             )
         ),

@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from actdim import errors, registry
+from actdim import errors, registered
 from actdim.arguments import add_set, read_set
 from actdim.provenance import made_by
 from actdim.settings import Checkpoints, check, digest, read_yaml, run_settings, stages_of_study
@@ -45,8 +45,7 @@ def main():
         "kept": kept,
         "made_by": made_by(
             __file__,
-            registry.DATASETS[settings["dataset"]["name"]],
-            registry.MODELS[settings["model"]["name"]],
+            *registered.modules_of(settings),
             libraries=("torch", "numpy"),
         ),
     }

@@ -5,6 +5,7 @@ import inspect
 
 from pydantic import ConfigDict, create_model
 
+from actdim import registry
 from actdim.errors import UserError
 
 
@@ -16,6 +17,11 @@ def find(table, name):
     if not isinstance(name, str) or name not in table:
         raise UserError(f"unknown name {name!r}; known: {', '.join(table)}")
     return getattr(importlib.import_module(table[name]), name)
+
+
+def modules_of(settings):
+    """Return the modules of the data set and the model that a run's settings name: code that its jobs execute."""
+    return registry.DATASETS[settings["dataset"]["name"]], registry.MODELS[settings["model"]["name"]]
 
 
 def settings_of(function):

@@ -7,11 +7,12 @@ import sys
 sys.path.append(f"{workflow.basedir}/scripts")
 
 from actdim.errors import UserError
-from actdim.paths import ACTIVATIONS, CHECKPOINTS, ID, NEIGHBORS, RUN, checkpoint_folders, id_files
+from actdim.paths import ACTIVATIONS, BY_CLASS, CHECKPOINTS, ID, NEIGHBORS, RUN, checkpoint_folders, dump_of, id_files
 from actdim.provenance import code_digest
 from actdim.registered import modules_of
+from actdim.registry import ESTIMATORS
 from actdim.settings import digest
-from actdim.studies import load_config, load_study, stage_of
+from actdim.studies import PCA, load_config, load_study, stage_of
 
 try:
     CONFIG = load_config(config)
@@ -24,9 +25,9 @@ wildcard_constraints:
     study="[^/]+",
     run="[^/]+~[^/]+(/[^/]+~[^/]+)*",
     until=r"\d+",
-    checkpoint=r"\d+",
+    samples=rf"\d+(-train)?({BY_CLASS})?",
     layer="[^/]+",
-    estimator="[^/]+",
+    estimator="|".join(ESTIMATORS),
 
 
 def run_of(wildcards):
@@ -43,6 +44,17 @@ def set_options(settings):
 def code_of_run(program):
     """The digest of a program that also runs the code of the run's own model and data set."""
     return lambda wildcards: code_digest(program, *modules_of(run_of(wildcards).settings))
+
+
+def activations_of(wildcards):
+    """The file of activations that holds a set of samples."""
+    dump, _, _ = dump_of(wildcards.samples)
+    return ACTIVATIONS.format(study=wildcards.study, run=wildcards.run, samples=dump)
+
+
+def by_class(wildcards):
+    """The option that takes each class of a set of samples by itself, where its name says so."""
+    return "--by-class" if wildcards.samples.endswith(BY_CLASS) else ""
 
 
 def stage_before(wildcards):

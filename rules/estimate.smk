@@ -1,12 +1,12 @@
 rule find_neighbors:
     input:
-        activations=ACTIVATIONS,
+        activations=activations_of,
     output:
         neighbors=NEIGHBORS,
     log:
-        f"{RUN}/logs/find_neighbors/{{checkpoint}}/{{layer}}.log",
+        f"{RUN}/logs/find_neighbors/{{samples}}/{{layer}}.log",
     benchmark:
-        f"{RUN}/benchmarks/find_neighbors/{{checkpoint}}/{{layer}}.tsv"
+        f"{RUN}/benchmarks/find_neighbors/{{samples}}/{{layer}}.tsv"
     conda:
         "../envs/estimate.yaml"
     threads: 1
@@ -17,12 +17,13 @@ rule find_neighbors:
         method=lambda w: STUDIES[w.study].neighbors.method,
         k=lambda w: STUDIES[w.study].neighbors.k,
         seed=lambda w: STUDIES[w.study].neighbors.seed,
+        by_class=by_class,
         code=code_digest("find_neighbors.py"),
     message:
-        "Finding neighbors in {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.checkpoint}."
+        "Finding neighbors in {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
         "scripts/find_neighbors.py --activations {input.activations} --layer {wildcards.layer}"
-        " --method {params.method} --k {params.k} --seed {params.seed} --output {output.neighbors} > {log} 2>&1"
+        " --method {params.method} --k {params.k} --seed {params.seed} {params.by_class} --output {output.neighbors} > {log} 2>&1"
 
 
 rule estimate_id:
@@ -31,9 +32,9 @@ rule estimate_id:
     output:
         id=ID,
     log:
-        f"{RUN}/logs/estimate_id/{{estimator}}/{{checkpoint}}/{{layer}}.log",
+        f"{RUN}/logs/estimate_id/{{estimator}}/{{samples}}/{{layer}}.log",
     benchmark:
-        f"{RUN}/benchmarks/estimate_id/{{estimator}}/{{checkpoint}}/{{layer}}.tsv"
+        f"{RUN}/benchmarks/estimate_id/{{estimator}}/{{samples}}/{{layer}}.tsv"
     conda:
         "../envs/estimate.yaml"
     threads: 1
@@ -42,9 +43,34 @@ rule estimate_id:
         runtime="10m",
     params:
         set=lambda w: set_options(CONFIG.estimators[w.estimator]),
-        code=code_digest("estimate_id.py"),
+        code=lambda w: code_digest("estimate_id.py", ESTIMATORS[w.estimator]),
     message:
-        "Estimating the ID of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.checkpoint}."
+        "Estimating the ID of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
         "scripts/estimate_id.py --neighbors {input.neighbors} --estimator {wildcards.estimator} {params.set}"
+        " --output {output.id} > {log} 2>&1"
+
+
+rule estimate_pca:
+    input:
+        activations=activations_of,
+    output:
+        id=expand(ID, estimator=PCA, allow_missing=True),
+    log:
+        f"{RUN}/logs/estimate_pca/{{samples}}/{{layer}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/estimate_pca/{{samples}}/{{layer}}.tsv"
+    conda:
+        "../envs/estimate.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        by_class=by_class,
+        code=code_digest("estimate_pca.py"),
+    message:
+        "Finding principal components in {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
+    shell:
+        "scripts/estimate_pca.py --activations {input.activations} --layer {wildcards.layer} {params.by_class}"
         " --output {output.id} > {log} 2>&1"

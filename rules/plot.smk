@@ -1,10 +1,12 @@
+DRAWN = next(iter(CONFIG.estimators))  # figures show the first estimator
+CHECKED = next((name for name in CONFIG.estimators if name.startswith("twonn")), None)  # has a scale check
 FIGURES = [
     f"results/figures/{study.name}/{figure}.{format}"
     for study in STUDIES.values()
     for figure in study.figures
+    if figure != "scale_check" or CHECKED
     for format in ("svg", "png")
 ]
-DRAWN = next(iter(CONFIG.estimators))  # figures show the first estimator
 
 
 rule plot_llid:
@@ -162,4 +164,35 @@ rule plot_id_over_depth:
         "Plotting ID over depth of {wildcards.study}."
     shell:
         "scripts/plot_id_over_depth.py --id {input.id} --study {wildcards.study} --estimator {params.estimator} --unit {params.unit}"
+        " --svg {output.svg} --png {output.png} > {log} 2>&1"
+
+
+rule plot_scale_check:
+    input:
+        id="results/tables/id.csv",
+    output:
+        svg=report(
+            "results/figures/{study}/scale_check.svg",
+            caption="../report/scale_check.rst",
+            category="{study}",
+            labels={"figure": "Scale check"},
+        ),
+        png="results/figures/{study}/scale_check.png",
+    log:
+        "results/logs/plot_scale_check/{study}.log",
+    benchmark:
+        "results/benchmarks/plot_scale_check/{study}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        estimator=CHECKED,
+        code=code_digest("plot_scale_check.py"),
+    message:
+        "Plotting ID over the number of points of {wildcards.study}."
+    shell:
+        "scripts/plot_scale_check.py --id {input.id} --study {wildcards.study} --estimator {params.estimator}"
         " --svg {output.svg} --png {output.png} > {log} 2>&1"

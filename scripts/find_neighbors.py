@@ -6,41 +6,54 @@ import json
 from pathlib import Path
 
 import h5py
+import numpy as np
 from actdim import errors, neighbors
 from actdim.files import whole
-from actdim.hdf5 import FORMAT, read_layer
+from actdim.hdf5 import FORMAT, open_layer, write_lists
 from actdim.provenance import made_by
+from actdim.subsets import decimate
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--activations", required=True, type=Path, help="an HDF5 file of dump_activations.py")
     parser.add_argument("--layer", required=True, help="its layer")
-    parser.add_argument(
-        "--method", choices=list(neighbors.METHODS), default="pynndescent", help="(default: pynndescent)"
-    )
+    parser.add_argument("--method", choices=list(neighbors.METHODS), default="auto", help="(default: auto)")
     parser.add_argument("--k", type=int, default=32, help="neighbors of every sample (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, help="of the approximate search and its audit (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--by-class", action="store_true", help="among the samples of the same class only")
     parser.add_argument("--output", required=True, type=Path, help="the HDF5 file for the lists")
     arguments = parser.parse_args()
     if arguments.k < 2:
         raise errors.UserError(f"--k {arguments.k}: should be 2 or more")
 
-    points, source = read_layer(arguments.activations, arguments.layer)
+    with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
+        if arguments.by_class and labels is None:
+            raise errors.UserError(f"{arguments.activations}: has no /labels; --by-class needs them")
+        with whole(arguments.output) as beside, h5py.File(beside, "w") as file:
+            if arguments.by_class:
+                for label in np.unique(labels):
+                    group = file.create_group(f"classes/{label}")
+                    group["rows"] = np.flatnonzero(labels == label)
+                    search(points[group["rows"][:]], group, arguments)
+            else:
+                search(points, file, arguments)
+            file.attrs.update(
+                {
+                    "format": FORMAT,
+                    "seed": arguments.seed,
+                    "source": json.dumps(source),
+                    "made_by": json.dumps(made_by(__file__, libraries=("numpy", "numba", "pynndescent"))),
+                }
+            )
+
+
+def search(points, group, arguments):
+    """Write the neighbor lists of points to a group; indices count these points."""
     indices, distances, report = neighbors.find(points, arguments.method, arguments.k, arguments.seed)
     print(f"{len(points)} points of {points.shape[1]} features: {report}")
-    with whole(arguments.output) as beside, h5py.File(beside, "w") as file:
-        file["indices"], file["distances"] = indices, distances
-        file.attrs.update(
-            {
-                "format": FORMAT,
-                "k": indices.shape[1],
-                "seed": arguments.seed,
-                **report,
-                "source": json.dumps(source),
-                "made_by": json.dumps(made_by(__file__, libraries=("numpy", "pynndescent"))),
-            }
-        )
+    decimated = decimate(points, indices, distances, arguments.seed)
+    write_lists(group, indices, distances, decimated, report)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 """Plot accuracies and last-layer ID over training, a column a setting."""
 
 from actdim import errors
-from actdim.figures import COLORS, arguments, label, over_seeds, plt, rows_of, save, settings_in
+from actdim.figures import COLORS, arguments, label, of_all_samples, over_seeds, plt, rows_of, save, settings_in
 from actdim.tables import configurations, read_csv
 
 
 def main():
     chosen = arguments(__doc__, "summary", "training")
-    summary = rows_of(read_csv(chosen.summary), study=chosen.study, estimator=chosen.estimator)
+    summary = of_all_samples(read_csv(chosen.summary), chosen)
     training = rows_of(read_csv(chosen.training), study=chosen.study)
     columns = configurations(summary, settings_in(summary))
     figure, axes = plt.subplots(

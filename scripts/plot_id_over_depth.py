@@ -3,15 +3,13 @@
 
 import numpy as np
 from actdim import errors
-from actdim.figures import arguments, label, over_seeds, plt, rows_of, save, settings_in
-from actdim.tables import configurations, read_csv, sweeps
-
-SHOWN = 4  # settings of a sweep
+from actdim.figures import arguments, choose_panels, label, of_all_samples, over_seeds, plt, save, settings_in
+from actdim.tables import read_csv
 
 
 def main():
     chosen = arguments(__doc__, "id")
-    rows = rows_of(read_csv(chosen.id), study=chosen.study, estimator=chosen.estimator)
+    rows = of_all_samples(read_csv(chosen.id), chosen)
     settings = settings_in(rows)
     panels = choose_panels(rows, settings)
     figure, axes = plt.subplots(
@@ -47,16 +45,6 @@ def main():
     axes[0, 0].set_ylim(bottom=0)
     axes[0, 0].legend(title=chosen.unit, fontsize=11, title_fontsize=11)
     save(figure, chosen.svg, chosen.png)
-
-
-def choose_panels(rows, settings):
-    """Return rows of (name, runs): for each sweep a few settings from its weakest to its strongest, or else all."""
-    lines = []
-    for _, key, runs in sweeps(rows, settings):
-        values = np.sort(runs[key].unique())
-        few = values[np.unique(np.linspace(0, len(values) - 1, SHOWN).round().astype(int))]
-        lines.append([(f"{label(key)} {value:g}", runs[runs[key] == value]) for value in few])
-    return lines or [[(name, select(rows)) for name, select in configurations(rows, settings)]]
 
 
 if __name__ == "__main__":

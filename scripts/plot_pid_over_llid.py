@@ -2,13 +2,13 @@
 """Plot peak ID over last-layer ID against validation accuracy, a point a setting, a marker a sweep."""
 
 from actdim import errors
-from actdim.figures import MARKERS, arguments, correlation_text, label, plt, rows_of, save, settings_in
+from actdim.figures import MARKERS, arguments, correlation_text, label, of_all_samples, plt, save, settings_in
 from actdim.tables import correlate, last_checkpoint, read_csv, sweeps
 
 
 def main():
     chosen = arguments(__doc__, "summary")
-    rows = last_checkpoint(rows_of(read_csv(chosen.summary), study=chosen.study, estimator=chosen.estimator))
+    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary), chosen))
     settings = settings_in(rows)
     figure, axis = plt.subplots(figsize=(6.4, 4.8))
     groups = [(label(name), key, runs) for name, key, runs in sweeps(rows, settings)] or [("all runs", None, rows)]

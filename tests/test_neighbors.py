@@ -1,12 +1,13 @@
-"""Neighbor search against scikit-learn's brute force in float64."""
+"""Neighbor search against scikit-learn in float64."""
 
 import os
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
-from actdim import neighbors
+from actdim import arithmetic, exact, neighbors, subsets
 from conftest import ROOT
 from sklearn.neighbors import NearestNeighbors
 
@@ -42,6 +43,130 @@ def test_exact(shape):
     assert report["recall"] == 1.0
 
 
+def bfloat16(monkeypatch):
+    """Make every product in bfloat16, whatever the machine has units for: torch computes it anywhere."""
+    monkeypatch.setattr(arithmetic, "choose", lambda multiplications: arithmetic.bfloat16())
+
+
+def float32(monkeypatch):
+    monkeypatch.setattr(arithmetic, "choose", lambda multiplications: arithmetic.FLOAT32)
+
+
+def clusters(n, features, spread, seed=0):
+    """Return points about ten centers of norm sqrt(features), as the last layer of a trained classifier has them."""
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(10, features))
+    return (centers[rng.integers(0, 10, n)] + spread * rng.normal(size=(n, features))).astype(np.float32)
+
+
+POINTS = {
+    "manifold": lambda: manifold(1500, 300, 20),
+    "high dimension": lambda: np.random.default_rng(0).normal(size=(1500, 1200)).astype(np.float32),
+    "clusters": lambda: clusters(1500, 64, 1e-2),
+    "tight clusters": lambda: clusters(1500, 64, 1e-4),
+    "norms of many sizes": lambda: manifold(1500, 50, 8) * np.geomspace(1e-2, 1e2, 1500, dtype=np.float16)[:, None],
+    "duplicates": lambda: np.concatenate([manifold(1000, 30, 5), manifold(500, 30, 5)]),
+    "all the same": lambda: np.ones((700, 30), dtype=np.float16),
+    "discrete": lambda: np.random.default_rng(0).integers(0, 3, size=(1500, 6)).astype(np.float16),
+}
+
+
+@pytest.mark.parametrize("machine", [float32, bfloat16])
+@pytest.mark.parametrize("name", POINTS)
+def test_exact_whatever_the_arithmetic(name, machine, monkeypatch):
+    """The bound on the rounding error makes a coarse product safe: distances are right to float32's last digits."""
+    machine(monkeypatch)
+    points = POINTS[name]()
+    indices, distances = exact.search(points, 10)
+    true = brute(points, 10)[1]
+    np.testing.assert_allclose(distances, true, rtol=1e-5, atol=1e-6 * np.abs(points).max())
+    rows = np.arange(len(points))[:, None]
+    assert (indices != rows).all()
+    wide = points.astype(np.float64)
+    np.testing.assert_allclose(np.linalg.norm(wide[rows] - wide[indices], axis=2), distances, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("machine", [float32, bfloat16])
+def test_the_bound_on_the_error_holds_and_matters(machine, monkeypatch):
+    """Products are off by less than the bound; with a bound of nothing, a coarse product misses neighbors."""
+    machine(monkeypatch)
+    points, rows = clusters(1500, 64, 1e-2), np.arange(1500)
+    arithmetic_used = arithmetic.choose(0)
+    operands = [exact.operand(values, arithmetic_used) for values in exact.pieces(points, arithmetic_used)]
+    products, norms = exact.multiply(operands, rows, rows, arithmetic_used, np.empty((1500, 1500), dtype=np.float32))
+    centered = points.astype(np.float64) - points[:: -(-1500 // exact.CENTER)].mean(axis=0, dtype=np.float64)
+    true = ((centered[:, None] - centered[None]) ** 2).sum(axis=2)
+    off = np.abs(norms[:, None] + norms[None] + products - true) / (norms[:, None] + norms[None])
+    assert off.max() < exact.relative_error(exact.chunks(points), arithmetic_used)
+    if machine is bfloat16:
+        monkeypatch.setattr(exact, "relative_error", lambda columns, machine: 0.0)
+        _, distances = exact.search(points, 10)
+        assert np.mean(np.abs(distances / brute(points, 10)[1] - 1) > 1e-4) > 0.01
+
+
+@pytest.mark.parametrize("machine", [float32, bfloat16])
+def test_blocks_change_nothing(machine, monkeypatch, tmp_path):
+    """Read from HDF5 a few columns at a time, a few rows of products at a time: the same lists."""
+    machine(monkeypatch)
+    points = manifold(1100, 400, 12)
+    whole = exact.search(points, 10)
+    monkeypatch.setattr(exact, "CHUNK_BYTES", 1100 * 4 * 150)
+    monkeypatch.setattr(exact, "PRODUCT_BYTES", 1100 * 4 * 300)
+    with h5py.File(tmp_path / "points.h5", "w") as file:
+        file["points"] = points
+        blocks = exact.search(file["points"], 10)
+    np.testing.assert_array_equal(blocks[0], whole[0])
+    np.testing.assert_allclose(blocks[1], whole[1], rtol=1e-6)
+
+
+def test_some_rows_among_some_points():
+    points = manifold(900, 40, 6)
+    rows, among = np.arange(0, 900, 7), np.arange(0, 900, 2)
+    indices, distances = exact.search(points, 3, rows, among)
+    wide = points.astype(np.float64)
+    square = ((wide[rows, None] - wide[None, among]) ** 2).sum(axis=2)
+    square[rows[:, None] == among[None]] = np.inf
+    np.testing.assert_array_equal(indices, among[np.argsort(square, axis=1)[:, :3]])
+    np.testing.assert_allclose(distances, np.sqrt(np.sort(square, axis=1)[:, :3]), rtol=1e-5)
+
+
+def test_numpy_and_numba_measure_alike():
+    """Small searches are measured in numpy, large ones in numba."""
+    points = manifold(300, 1500, 9).astype(np.float32)
+    rows, near = np.arange(300), np.random.default_rng(0).integers(0, 300, (300, 12)).astype(np.int32)
+    found = []
+    for work in (0, np.inf):
+        squares = np.zeros(near.shape)
+        exact.kernel(work)(points, rows, near, squares)
+        found.append(squares)
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-9)
+    wide = points.astype(np.float64)
+    np.testing.assert_allclose(found[0], ((wide[rows, None] - wide[near]) ** 2).sum(axis=2), rtol=1e-5, atol=1e-9)
+
+
+def test_memory_stays_bounded_however_many_features(tmp_path):
+    """A layer of 1.5 GB as float32, 0.75 GB on disk, is searched in less than it would take."""
+    path = tmp_path / "wide.h5"
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(6000, 10)).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("points", (6000, 65536), dtype=np.float16)
+        for left in range(0, 65536, 4096):
+            data[:, left : left + 4096] = latent @ rng.normal(size=(10, 4096)).astype(np.float32)
+    code = (
+        "import sys; sys.path.insert(0, 'scripts')\n"
+        "import h5py\n"
+        "from actdim import neighbors\n"
+        f"with h5py.File({str(path)!r}) as file:\n"
+        "    print(neighbors.find(file['points'], 'auto', 32)[2]['recall'])\n"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    recall, kilobytes = process.stdout.split()
+    assert recall == "1.0"
+    assert int(kilobytes) < 1.2e6
+
+
 def test_near_duplicates_far_from_the_origin_keep_their_order():
     """Differences of 1e-3 at norms of 1e4: a squared distance from norms and products has no correct digit."""
     rng = np.random.default_rng(0)
@@ -62,10 +187,9 @@ def test_near_duplicate_pairs_beside_far_points():
     """The product's rounding error is larger than the distance within a pair; the search must notice."""
     rng = np.random.default_rng(1)
     centers = 100 * rng.normal(size=(200, 20))
-    points = np.concatenate([centers + 1e-3 * rng.normal(size=centers.shape) for _ in range(60)]).astype(np.float32)
-    points = points[:6000]
+    points = np.concatenate([centers + 1e-3 * rng.normal(size=centers.shape) for _ in range(30)]).astype(np.float32)
     rows = np.arange(0, 6000, 97)
-    _, distances = neighbors.search(points, 2, rows)
+    _, distances = exact.search(points, 2, rows)
     for row, own in zip(distances, rows, strict=True):
         true = np.sort(np.linalg.norm(points.astype(np.float64) - points[own].astype(np.float64), axis=1))[1:3]
         np.testing.assert_allclose(row, true, rtol=1e-4)
@@ -88,12 +212,32 @@ def test_pynndescent_lists_are_clean_and_audited():
     np.testing.assert_allclose(distances, straight, rtol=1e-5)
 
 
-def test_poor_recall_is_noticed_and_mended():
-    """Two neighbors a point in 40 dimensions: pynndescent misses many of them."""
+def test_poor_recall_is_searched_harder_and_at_last_exactly():
+    """Few neighbors in many dimensions: pynndescent misses many of them."""
     points = np.random.default_rng(0).normal(size=(3000, 40))
     indices, distances, report = neighbors.find(points, "pynndescent", 2)
-    assert "below 0.99" in report["note"]
+    assert "effort 1, below 0.99" in report["notes"]
+    assert report["search"] == "exact"
     assert_same((indices, distances), brute(points.astype(np.float32), 2))
+
+
+def test_a_harder_search_can_be_enough(monkeypatch):
+    """Where the exact search would cost more, twice the effort is tried first, and the report says so."""
+    monkeypatch.setattr(neighbors, "seconds", lambda method, n, features, effort=1: method is neighbors.exact)
+    points = manifold(3000, 60, 12).astype(np.float32)
+    _, distances, report = neighbors.find(points, "pynndescent", 6)
+    assert report["search"] == "pynndescent"
+    assert report["recall"] >= 0.99
+    assert report["notes"].startswith("recall 0.9")
+    assert np.mean(np.isclose(distances[:, :2], brute(points, 2)[1], rtol=1e-5)) > 0.98
+
+
+def test_auto_takes_the_cheaper(monkeypatch):
+    assert neighbors.find(manifold(500, 10, 4), "auto", 5)[2]["search"] == "exact"
+    monkeypatch.setattr(neighbors, "seconds", lambda method, *size: method is neighbors.exact)
+    report = neighbors.find(manifold(500, 10, 4), "auto", 5)[2]
+    assert (report["method"], report["search"]) == ("auto", "pynndescent")
+    assert neighbors.seconds(neighbors.exact, 10, 1)
 
 
 def test_missing_repeated_and_own_entries_never_stay():
@@ -119,14 +263,26 @@ def test_too_few_points(n):
     assert neighbors.find(manifold(n, 5, 3), "exact", 32)[2]["reason"] == f"only {n} points"
 
 
-@pytest.mark.parametrize("method", neighbors.METHODS)
-def test_the_number_of_threads_changes_nothing(method, tmp_path):
+def test_decimated_neighbors_are_those_of_a_new_search():
+    """Lists of five do not reach the second neighbor in an eighth of the points: those are searched."""
+    points = manifold(1600, 20, 6)
+    indices, distances, _ = neighbors.find(points, "exact", 5)
+    order = np.random.default_rng(3).permutation(1600)
+    for part, found in subsets.decimate(points, indices, distances, seed=3).items():
+        true = brute(points[np.sort(order[: 1600 // part])], 2)[1]
+        np.testing.assert_allclose(found, true, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["pynndescent", "exact"])
+def test_the_number_of_threads_changes_nothing(method):
     code = (
         "import sys; sys.path.insert(0, 'scripts')\n"
         "import hashlib, numpy as np\n"
         "from actdim import neighbors\n"
-        "points = np.random.default_rng(0).normal(size=(1500, 100))\n"
-        f"found = neighbors.find(points, {method!r}, 10)\n"
+        "points = np.random.default_rng(0).normal(size=(1500, 8))\n"
+        "points = np.sin(points[:, :, None] * np.arange(1, 4)).reshape(1500, 24)\n"
+        f"found = neighbors.find(points, {method!r}, 32)\n"
+        f"assert found[2]['search'] == {method!r}\n"
         "print(hashlib.sha256(found[0].tobytes() + found[1].tobytes()).hexdigest())\n"
     )
     digests = set()

@@ -7,19 +7,28 @@ which numba cannot cache, run as the plain Python that they are. The neighbors a
 """
 
 import importlib
+import os
 import sys
 import uuid
 
 import numpy as np
-from numba import __version__ as numba_version
-from numba.core.caching import NullCache
-from numba.core.dispatcher import Dispatcher
+
+THREADS = 4  # of pynndescent, on however many cores: its result depends on it, not on the cores
+THREADS_AT_MOST = max(THREADS, os.cpu_count())
+os.environ["NUMBA_NUM_THREADS"] = str(THREADS_AT_MOST)  # which numba reads when it is imported
+
+import numba  # noqa: E402
+from numba import set_num_threads  # noqa: E402, F401
+from numba.core.caching import NullCache  # noqa: E402
+from numba.core.dispatcher import Dispatcher  # noqa: E402
+
+COLUMNS = 512  # of so many points as a layer has, they fit a processor's cache
 
 
 def nn_descent_class():
     """Return pynndescent's NNDescent, ready to be used from the cache."""
     package = importlib.import_module("pynndescent")
-    release = f"{package.__version__} {numba_version}"
+    release = f"{package.__version__} {numba.__version__}"
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] == "pynndescent":
             for function in vars(module).values():
@@ -40,6 +49,27 @@ def keep_on_disk(function, release):
         function.enable_caching()
 
 
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def add_squares(values, rows, near, squares):
+    """Add the squared distances over the columns of `values` to `squares`; see exact.measure.
+
+    values: (n, columns), rows: (m,), near: (m, width), squares: (m, width). Each sum is made by one thread.
+    """
+    for left in range(0, values.shape[1], COLUMNS):
+        right = min(left + COLUMNS, values.shape[1])
+        for i in numba.prange(len(rows)):
+            x = values[rows[i], left:right]
+            for j in range(near.shape[1]):
+                y = values[near[i, j], left:right]
+                total = x[0] - x[0]
+                for column in range(len(x)):
+                    difference = x[column] - y[column]
+                    total += difference * difference
+                squares[i, j] += total
+
+
 if __name__ == "__main__":
     # Compile all that a search needs, when installing, rather than in the first jobs of the first run.
-    nn_descent_class()(np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32), n_neighbors=33, n_jobs=1)
+    nn_descent_class()(
+        np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32), n_neighbors=33, n_jobs=THREADS
+    )

@@ -11,9 +11,10 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.tables import last_checkpoint, read_csv, sweeps
+from actdim.tables import configurations, last_checkpoint, read_csv, sweeps
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito, colorblind-safe
+SHOWN = 4  # panels of a sweep, from its weakest to its strongest
 MARKERS = ["o", "^", "s", "D", "v", "P"]
 plt.rcParams.update(
     {
@@ -52,13 +53,31 @@ def rows_of(table, **values):
     return table
 
 
+def of_all_samples(table, chosen):
+    """Return the rows of a study and an estimator that figures show: not by class, of the validation split if any."""
+    rows = rows_of(table, study=chosen.study, estimator=chosen.estimator)
+    if "class" in rows:
+        rows = rows[rows["class"].isna()]
+    return rows[rows["split"] == ("validation" if (rows["split"] == "validation").any() else "train")]
+
+
 def at_the_end(chosen):
     """Return (the study's rows of the summary at its last checkpoint, its sweeps); UserError where it has none."""
-    rows = last_checkpoint(rows_of(read_csv(chosen.summary), study=chosen.study, estimator=chosen.estimator))
+    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary), chosen))
     panels = list(sweeps(rows, settings_in(rows)))
     if not panels:
         raise UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")
     return rows, panels
+
+
+def choose_panels(rows, settings):
+    """Return rows of (name, runs): for each sweep a few settings from its weakest to its strongest, or else all."""
+    lines = []
+    for _, key, runs in sweeps(rows, settings):
+        values = np.sort(runs[key].unique())
+        few = values[np.unique(np.linspace(0, len(values) - 1, SHOWN).round().astype(int))]
+        lines.append([(f"{label(key)} {value:g}", runs[runs[key] == value]) for value in few])
+    return lines or [[(name, select(rows)) for name, select in configurations(rows, settings)]]
 
 
 def settings_in(table):

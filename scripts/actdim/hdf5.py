@@ -1,6 +1,8 @@
 """The HDF5 files that programs hand on to each other, read and checked."""
 
+import contextlib
 import json
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -11,11 +13,21 @@ FORMAT = 1
 INPUT = "input"  # the layer that is the data itself
 
 
-def read_layer(path, layer):
-    """Return (points, source) of one layer of an activations file.
+class Lists(NamedTuple):
+    """The nearest neighbors of points."""
 
-    points: (n, features) as stored. source: what the file says of them, for the results to say it too:
-    study, settings, checkpoint, layer, depth, feeds_classifier, accuracies and losses, as far as it does.
+    distances: np.ndarray  # (n, k) float32, sorted
+    indices: np.ndarray  # (n, k) int32
+    decimated: dict  # {part: (n // part, 2) distances to the first two neighbors in a random subset}
+
+
+@contextlib.contextmanager
+def open_layer(path, layer):
+    """Open one layer of an activations file; yield (points, labels, source).
+
+    points: an HDF5 data set (n, features) as stored; labels: (n,) classes, or None where the file has none.
+    source: what the file says of them, for the results to say it too: study, settings, checkpoint, layer, depth,
+    feeds_classifier, accuracies and losses, as far as it does.
     Raises UserError where the file or the layer is missing, damaged or of another format.
     """
     with open_file(path, "dump the activations") as file:
@@ -23,12 +35,13 @@ def read_layer(path, layer):
         if not isinstance(layers, h5py.Group) or layer not in layers:
             known = ", ".join(layers) if isinstance(layers, h5py.Group) else "no /layers"
             raise UserError(f"{path}: no layer {layer!r}; it has {known}")
-        data = layers[layer]
-        if data.ndim != 2:
-            raise UserError(f"{path}: /layers/{layer} has shape {data.shape}; should be (n, features)")
-        attributes = {**file.attrs, **data.attrs}
+        points = layers[layer]
+        if points.ndim != 2:
+            raise UserError(f"{path}: /layers/{layer} has shape {points.shape}; should be (n, features)")
+        attributes = {**file.attrs, **points.attrs}
         source = {key: plain(value) for key, value in attributes.items() if key != "format"}
-        return data[:], {**source, "layer": layer}
+        labels = file["labels"][:] if "labels" in file else None
+        yield points, labels, {**source, "layer": layer}
 
 
 def open_file(path, remedy):
@@ -53,16 +66,39 @@ def plain(value):
     return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
 
 
-def read_neighbors(path):
-    """Return (distances, indices, attributes) of a neighbors file; see neighbors.find.
+def write_lists(group, indices, distances, decimated, report):
+    """Write neighbor lists and the report of their search to a group of an HDF5 file."""
+    group["indices"], group["distances"] = indices, distances
+    for part, of_part in decimated.items():
+        group[f"decimated/{part}"] = of_part
+    group.attrs.update({"k": indices.shape[1], **report})
 
-    Raises UserError where the file is missing, damaged or of another format.
+
+def read_neighbors(path):
+    """Return ([(label, Lists, report)], attributes) of a neighbors file.
+
+    label: None for the neighbors among all points; the class for those within it, of a file that is by class.
+    report: of the search; see neighbors.find. Raises UserError where the file is missing, damaged or of another format.
     """
     with open_file(path, "find the neighbors") as file:
         try:
-            distances, indices = file["distances"][:], file["indices"][:]
+            groups = [(None, file)] if "classes" not in file else [(int(c), g) for c, g in file["classes"].items()]
+            lists = [(label, read_lists(group), attributes(group)) for label, group in groups]
         except (KeyError, OSError):
             raise UserError(f"{path}: lacks /distances or /indices; delete it and find the neighbors again") from None
-        if distances.ndim != 2 or distances.shape != indices.shape:
-            raise UserError(f"{path}: /distances {distances.shape} and /indices {indices.shape} should both be (n, k)")
-        return distances, indices, {key: plain(value) for key, value in file.attrs.items()}
+        for _, one, _ in lists:
+            if one.distances.ndim != 2 or one.distances.shape != one.indices.shape:
+                shapes = f"/distances {one.distances.shape} and /indices {one.indices.shape}"
+                raise UserError(f"{path}: {shapes} should both be (n, k)")
+        return sorted(lists, key=lambda item: item[0] or 0), attributes(file)
+
+
+def read_lists(group):
+    """Return the Lists of a group of a neighbors file; a file of someone else's may lack the decimated ones."""
+    decimated = {int(part): data[:] for part, data in group.get("decimated", {}).items()}
+    return Lists(group["distances"][:], group["indices"][:], decimated)
+
+
+def attributes(group):
+    """Return the attributes of a group as plain Python values."""
+    return {key: plain(value) for key, value in group.attrs.items()}

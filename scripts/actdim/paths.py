@@ -4,11 +4,12 @@ import itertools
 
 from actdim.studies import layers_of
 
+BY_CLASS = "-classes"
 RUN = "results/{study}/{run}"
 CHECKPOINTS = f"{RUN}/checkpoints/to~{{until}}"
-ACTIVATIONS = f"{RUN}/activations/{{checkpoint}}.h5"
-NEIGHBORS = f"{RUN}/neighbors/{{checkpoint}}/{{layer}}.h5"
-ID = f"{RUN}/id/{{estimator}}/{{checkpoint}}/{{layer}}.json"
+ACTIVATIONS = f"{RUN}/activations/{{samples}}.h5"
+NEIGHBORS = f"{RUN}/neighbors/{{samples}}/{{layer}}.h5"
+ID = f"{RUN}/id/{{estimator}}/{{samples}}/{{layer}}.json"
 
 
 def checkpoint_folders(study):
@@ -20,11 +21,30 @@ def checkpoint_folders(study):
 
 
 def id_files(study, estimators):
-    """Return the estimates of a study: one for each run, estimator, dumped checkpoint and layer."""
+    """Return the estimates of a study: one for each run, estimator, set of samples and layer."""
     return [
-        ID.format(study=study.name, run=run.name, estimator=estimator, checkpoint=f"{at:05d}", layer=layer)
+        ID.format(study=study.name, run=run.name, estimator=estimator, samples=samples, layer=layer)
         for run in study.runs.values()
-        for estimator, at, layer in itertools.product(
-            estimators, study.activations.at, layers_of(run, study.activations.layers)
+        for estimator, samples, layer in itertools.product(
+            estimators, sample_sets(study.activations), layers_of(run, study.activations.layers)
         )
     ]
+
+
+def sample_sets(activations):
+    """Return the names of the sets of samples that a study measures, each a checkpoint, a split, all or by class.
+
+    00100 are the validation samples at 100, 00100-train those of training, 00100-classes each class by itself.
+    """
+    dumped = [
+        f"{at:05d}{'' if split == 'validation' else f'-{split}'}"
+        for at, split in itertools.product(activations.at, activations.split)
+    ]
+    return dumped + [f"{samples}{BY_CLASS}" for samples in dumped if activations.by_class]
+
+
+def dump_of(samples):
+    """Return (name, checkpoint, split) of the dump that holds a set of samples."""
+    dump = samples.removesuffix(BY_CLASS)
+    checkpoint, _, split = dump.partition("-")
+    return dump, int(checkpoint), split or "validation"

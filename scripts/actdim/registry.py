@@ -1,7 +1,7 @@
-"""The models and data sets that a study can name; adding one is a function and a line here.
+"""The models, data sets and estimators that a study can name; adding one is a function and a line here.
 
-A run executes only the entry that it names, so this table is not part of a job's code digest and the
-module of the named entry is (see provenance.py): a new line reruns nothing.
+A job executes only the entry that it names, so these tables are not part of its code digest and the module of the
+named entry is (see provenance.py): a new line reruns nothing.
 """
 
 MODELS = {
@@ -14,4 +14,11 @@ DATASETS = {
     "digits": "actdim.datasets.digits",
     "modular": "actdim.datasets.modular",
     "permutations": "actdim.datasets.permutations",
+}
+
+ESTIMATORS = {
+    "twonn": "actdim.estimators.twonn",
+    "twonn_fit": "actdim.estimators.twonn_fit",
+    "gride": "actdim.estimators.gride",
+    "mle": "actdim.estimators.mle",
 }

@@ -5,22 +5,24 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from actdim import estimators, neighbors, registered, registry
+from actdim import neighbors, registered, registry
 from actdim.errors import UserError
+from actdim.estimators.pca import pca
 from actdim.settings import Checkpoints, Settings, Unit, check, read_yaml, run_settings, stages_of_study
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth")
+PCA = "pca"  # the estimator that reads activations, not neighbor lists
+FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
 
 
 class Neighbors(Settings):
     """How to search for neighbors."""
 
-    method: Literal[tuple(neighbors.METHODS)] = "pynndescent"
+    method: Literal[tuple(neighbors.METHODS)] = "auto"
     k: Annotated[int, Field(ge=2)] = 32
     seed: Unit = 0
 
@@ -30,7 +32,7 @@ class Config(Settings):
 
     studies: Annotated[list[Name], Field(min_length=1)]
     neighbors: Neighbors = Neighbors()
-    estimators: Annotated[dict[Literal[tuple(estimators.ESTIMATORS)], dict], Field(min_length=1)]
+    estimators: Annotated[dict[Literal[(*registry.ESTIMATORS, PCA)], dict], Field(min_length=1)]
 
 
 def without_repeats(values):
@@ -41,17 +43,22 @@ def without_repeats(values):
     return values
 
 
+Item = TypeVar("Item")
+OneOrMore = Annotated[
+    list[Item],
+    Field(min_length=1),
+    BeforeValidator(lambda items: [items] if isinstance(items, str) else items),
+    AfterValidator(without_repeats),
+]
+
+
 class Activations(Settings):
     """Which activations to store."""
 
     at: Annotated[list[Unit], Field(min_length=1), AfterValidator(without_repeats)]  # kept epochs or steps
-    split: Literal["validation", "train"] = "validation"
-    layers: Annotated[
-        list[str],
-        Field(min_length=1),
-        BeforeValidator(lambda layers: [layers] if isinstance(layers, str) else layers),
-        AfterValidator(without_repeats),
-    ] = ["all"]
+    split: OneOrMore[Literal["validation", "train"]] = ["validation"]
+    layers: OneOrMore[str] = ["all"]
+    by_class: bool = False  # measure each class by itself, too
 
 
 class StudyFile(Checkpoints):
@@ -99,7 +106,7 @@ def load_config(content, where="config.yaml"):
     """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
     config = check(Config, content, where)
     for name, settings in config.estimators.items():
-        schema = registered.settings_of(estimators.ESTIMATORS[name])
+        schema = registered.settings_of(pca if name == PCA else registered.find(registry.ESTIMATORS, name))
         checked = check(schema, {"name": name, **settings}, f"{where}: estimators.{name}")
         config.estimators[name] = checked.model_dump(exclude={"name"})
     return config
@@ -166,7 +173,7 @@ def choose_figures(wanted, runs, where):
                 sweeps.setdefault((key, fixed), set()).add(value)
     swept = any(len(values) >= 3 for values in sweeps.values())
     if wanted is None:
-        return [*(("llid", "pid", "pid_over_llid") if swept else ()), "id_over_depth"]
+        return [*(("llid", "pid", "pid_over_llid") if swept else ()), "id_over_depth", "scale_check"]
     if not swept and {"llid", "pid"} & set(wanted):
         raise UserError(f"{where}: figures: llid and pid need a setting with three values or more in the grid")
     return wanted

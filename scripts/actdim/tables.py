@@ -10,17 +10,19 @@ from actdim.hdf5 import INPUT
 
 MEASURES = ["llid", "pid", "pid_over_llid"]
 METRICS = ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss"]
+DECIMATED = ["id_half", "id_quarter", "id_eighth"]
 ALL_RUNS = "all"
 
 
 def id_table(estimates):
     """Return (table, settings): a row for each estimate, and the names of the columns that tell runs apart.
 
-    estimates: the contents of estimate_id's JSON files. Columns: study, the settings that vary, seed, checkpoint,
-    layer, depth, feeds_classifier, estimator, id, low, high, n_points, n_dropped, recall, reason, and the metrics.
+    estimates: the contents of the JSON files of estimate_id and estimate_pca. Columns: study, the settings that vary,
+    seed, checkpoint, split, layer, depth, feeds_classifier, class (empty for all together), estimator, id, low, high,
+    n_points, n_dropped, recall, the id of half, a quarter, an eighth of the points, reason, and the metrics.
     """
-    own = ["id", "low", "high", "n_points", "n_dropped", "recall", "reason"]
-    of = ["layer", "depth", "feeds_classifier", *METRICS]
+    own = ["class", "id", "low", "high", "n_points", "n_dropped", "recall"]
+    of = ["split", "layer", "depth", "feeds_classifier", *METRICS]
     rows = [
         {
             "study": estimate["source"]["study"],
@@ -28,14 +30,25 @@ def id_table(estimates):
             "checkpoint": estimate["source"]["checkpoint"],
             **{key: estimate["source"].get(key) for key in of},
             "estimator": estimate["estimator"],
-            **{key: estimate.get(key) for key in own},
+            **{key: one.get(key) for key in own},
+            **of_fewer_points(one),
+            "reason": one.get("reason"),
         }
         for estimate in estimates
+        for one in estimate.get("classes", [estimate])
     ]
     settings = settings_in_order(key for estimate in estimates for key in estimate["source"]["chosen"])
     order = ["study", *settings, "checkpoint"]
-    table = pd.DataFrame(rows).sort_values([*order, "depth", "estimator"], ignore_index=True)
-    return table[[*order, "layer", "depth", "feeds_classifier", "estimator", *own, *METRICS]], settings
+    table = pd.DataFrame(rows).astype({"class": "Int64"})
+    table = table.sort_values([*order, "split", "depth", "estimator", "class"], na_position="first", ignore_index=True)
+    columns = ["split", "layer", "depth", "feeds_classifier", "class", "estimator", *own[1:], *DECIMATED, "reason"]
+    return table[[*order, *columns, *METRICS]], settings
+
+
+def of_fewer_points(estimate):
+    """Return {id_half, id_quarter, id_eighth} of an estimate, empty where its estimator gives none."""
+    found = [one["id"] for one in estimate.get("decimated", [])]
+    return dict(zip(DECIMATED, found, strict=False))
 
 
 def settings_in_order(names):
@@ -44,13 +57,13 @@ def settings_in_order(names):
 
 
 def summary_table(ids, settings):
-    """Return a row for each run, checkpoint and estimator: LLID with its interval, PID, PID / LLID, metrics.
+    """Return a row for each run, checkpoint, split and estimator: LLID with its interval, PID, PID / LLID, metrics.
 
     LLID is the ID of the layer that feeds the classifier, PID the largest of all layers; the data themselves are
     no layer. A value that there is none of is empty.
     """
-    keys = ["study", *settings, "checkpoint", "estimator"]
-    layers = ids[ids.layer != INPUT]
+    keys = ["study", *settings, "checkpoint", "split", "estimator"]
+    layers = ids[(ids["layer"] != INPUT) & ids["class"].isna()]
     layers = layers.set_index(layers.groupby(keys, dropna=False, sort=False).ngroup())
     last = layers[layers.feeds_classifier.astype(bool)]
     peak = layers.dropna(subset="id").sort_values("id")
@@ -114,18 +127,20 @@ def value_text(value):
 
 
 def correlations_table(summary, settings):
-    """Return Pearson's and Spearman's r and p, at each study's last checkpoint, for each sweep and for all runs.
+    """Return Pearson's and Spearman's r and p, at each study's last checkpoint, for each sweep and all runs of a split.
 
     A correlation of fewer than three runs, or with a constant, is empty.
     """
     rows = []
-    for (study, estimator), part in summary.groupby(["study", "estimator"], sort=False):
+    for (study, split, estimator), part in summary.groupby(["study", "split", "estimator"], sort=False):
         part = last_checkpoint(part)
         for name, key, runs in [*sweeps(part, settings), (ALL_RUNS, None, part)]:
             strength = [(key, y) for y in [*MEASURES, "validation_accuracy"]] if key else []
             for x, y in [*strength, *((measure, "validation_accuracy") for measure in MEASURES)]:
-                of = {"study": study, "sweep": name, "estimator": estimator, "checkpoint": part.checkpoint.iloc[0]}
-                rows.append({**of, "x": x, "y": y, **correlate(runs[x], runs[y])})
+                of = {"study": study, "split": split, "sweep": name, "estimator": estimator}
+                rows.append(
+                    {**of, "checkpoint": part.checkpoint.iloc[0], "x": x, "y": y, **correlate(runs[x], runs[y])}
+                )
     return pd.DataFrame(rows)
 
 

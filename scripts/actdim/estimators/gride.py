@@ -1,0 +1,64 @@
+"""GRIDE: the ID as a function of scale."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from scipy.optimize import brentq
+from scipy.special import ndtri
+
+from actdim.estimators import TAILS, NoEstimate, require
+
+LOWEST, HIGHEST = 1e-3, 1e4  # dimensions to look between
+
+
+def gride(lists, *, n1: Annotated[int, Field(ge=1)] = 2):
+    """GRIDE (Denti et al. 2022): TwoNN with the neighbors n1 and n2 = 2 n1 in place of the first and second.
+
+    `scales` holds the estimate at n1 = 1, 2, 4, ... as far as the lists reach, each with its 95 % interval and the
+    mean distance of the n2-th neighbor, the scale; id, low and high are those at the setting n1. n1 = 1 is TwoNN by
+    maximum likelihood. Noise raises the ID at small scales, curvature changes it at large ones: an ID can be trusted
+    where it does not depend on the scale.
+    """
+    reached = lists.distances.shape[1]
+    if reached < 2 * n1:
+        raise NoEstimate(f"lists of {reached} neighbors, fewer than 2 n1 = {2 * n1}")
+    doubling = 2 ** np.arange(int(np.log2(reached)))
+    scales = {int(first): at_scale(lists.distances, int(first)) for first in sorted({*doubling, n1})}
+    if "reason" in scales[n1]:
+        raise NoEstimate(scales[n1]["reason"])
+    chosen = {key: scales[n1][key] for key in ("id", "low", "high", "n_dropped")}
+    return {**chosen, "scales": [{"n1": first, "n2": 2 * first, **scale} for first, scale in scales.items()]}
+
+
+def at_scale(distances, n1):
+    """Return the estimate from the neighbors n1 and 2 n1, or the reason why there is none."""
+    near, far = distances[:, n1 - 1].astype(np.float64), distances[:, 2 * n1 - 1].astype(np.float64)
+    usable = (near > 0) & (far > near) if n1 > 1 else near > 0
+    result = {"distance": far.mean(), "id": None, "low": None, "high": None, "n_dropped": int((~usable).sum())}
+    try:
+        estimate, error = likeliest(np.log(far[usable] / near[usable]), n1)
+    except NoEstimate as reason:
+        return {**result, "reason": str(reason)}
+    half = -ndtri(TAILS[0]) * error
+    return {**result, "id": estimate, "low": estimate - half, "high": estimate + half}
+
+
+def likeliest(ratios, n1):
+    """Return (d, its standard error) of the largest likelihood, given ratios = log(r_2n1 / r_n1) of independent points.
+
+    The likelihood is d^N prod (mu^d - 1)^(n1 - 1) mu^(-(2 n1 - 1) d - 1) up to a factor (Denti et al. 2022, eq. 5);
+    its logarithm is concave in d, so the score has one root. The error is that of the observed information.
+    """
+    require(len(ratios))
+    if ratios.mean() * HIGHEST <= 1:
+        raise NoEstimate(f"r{2 * n1} = r{n1} at nearly all points: the data are discrete")
+
+    def score(d):
+        return (
+            1 / d - (2 * n1 - 1) * ratios.mean() - ((n1 - 1) * np.mean(ratios / np.expm1(-d * ratios)) if n1 > 1 else 0)
+        )
+
+    d = brentq(score, LOWEST, HIGHEST, xtol=1e-12, rtol=1e-12)
+    bend = (n1 - 1) * np.mean((ratios / (2 * np.sinh(d * ratios / 2))) ** 2) if n1 > 1 else 0
+    return d, 1 / np.sqrt(len(ratios) * (1 / d**2 + bend))

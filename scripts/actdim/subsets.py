@@ -1,0 +1,39 @@
+"""Neighbors within a random subset of the points, from the lists of all points."""
+
+import numpy as np
+
+from actdim.exact import search
+
+PARTS = (2, 4, 8)  # a half, a quarter, an eighth of the points
+
+
+def first_two(distances, inside):
+    """Return (n, 2) distances to the first two neighbors that are `inside`; infinite where the list has none.
+
+    distances, inside: (n, k).
+    """
+    rank = inside.cumsum(axis=1)
+    columns = [np.argmax(inside & (rank == number), axis=1) for number in (1, 2)]
+    found = np.take_along_axis(distances, np.stack(columns, axis=1), axis=1).astype(np.float64)
+    found[rank[:, -1] < 2] = np.inf
+    return found
+
+
+def decimate(points, indices, distances, seed=0):
+    """Return {part: (n // part, 2) distances to the first two neighbors} in random subsets of the points.
+
+    The larger subsets hold the smaller. Where a list does not reach the second neighbor, it is searched exactly.
+    """
+    n = len(indices)
+    order = np.random.default_rng(seed).permutation(n)
+    decimated = {}
+    for part in PARTS:
+        kept = np.sort(order[: n // part])
+        inside = np.zeros(n, dtype=bool)
+        inside[kept] = True
+        found = first_two(distances[kept], inside[indices[kept]]).astype(np.float32)
+        short = np.isinf(found[:, 1])
+        if len(kept) >= 3 and short.any():
+            found[short] = search(points[kept], 2, np.flatnonzero(short))[1]
+        decimated[part] = found
+    return decimated

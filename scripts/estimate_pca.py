@@ -1,0 +1,41 @@
+#!/usr/bin/env python
+"""Estimate the linear dimension of one layer from its principal components."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from actdim import errors, estimates
+from actdim.estimators.pca import pca
+from actdim.hdf5 import open_layer
+from actdim.provenance import made_by
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--activations", required=True, type=Path, help="an HDF5 file of dump_activations.py")
+    parser.add_argument("--layer", required=True, help="its layer")
+    parser.add_argument("--by-class", action="store_true", help="each class by itself")
+    parser.add_argument("--output", required=True, type=Path, help="the JSON file")
+    arguments = parser.parse_args()
+
+    with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
+        if not arguments.by_class:
+            results = [(None, estimates.estimate(len(points), pca, points))]
+        elif labels is None:
+            raise errors.UserError(f"{arguments.activations}: has no /labels; --by-class needs them")
+        else:
+            parts = [(int(label), np.flatnonzero(labels == label)) for label in np.unique(labels)]
+            results = [(label, estimates.estimate(len(rows), pca, points[rows])) for label, rows in parts]
+    estimates.write(
+        arguments.output,
+        results,
+        estimator="pca",
+        settings={},
+        source=source,
+        made_by=made_by(__file__, libraries=("numpy", "h5py")),
+    )
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -17,7 +17,7 @@ STUDY = {
     "grid": [{"weight_decay": [0, 0.01, 0.1]}],
     "checkpoints": [2, 4],
     "activations": {"at": [4]},
-    "figures": ["llid", "id_over_depth"],
+    "figures": ["llid", "id_over_depth", "scale_check"],
 }
 
 

@@ -7,7 +7,7 @@ import torch
 from actdim.activations import dump, forward, layer_names
 from actdim.datasets import Split
 from actdim.errors import UserError
-from actdim.hdf5 import read_layer
+from actdim.hdf5 import open_layer
 from torch import nn
 
 
@@ -35,6 +35,12 @@ def samples(n=1203, scale=1.0):
     rng = np.random.default_rng(0)
     inputs = (scale * rng.normal(size=(n, 5))).astype(np.float32)
     return Split(inputs, rng.integers(0, 3, n), np.arange(n) + 7)
+
+
+def read_layer(path, layer):
+    """Return the points of a layer."""
+    with open_layer(path, layer) as (points, _, _):
+        return points[:]
 
 
 def test_file_holds_what_the_model_computes(model, tmp_path):
@@ -69,7 +75,7 @@ def test_a_value_too_large_for_float16_is_kept(model, tmp_path, largest):
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["layers/input"].dtype == np.float32
     assert dump(tmp_path / "b.h5", model, samples(), ["input", "second"], {}) == set()
-    np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input")[0], split.inputs)
+    np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input"), split.inputs)
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0), (1e-3, 10)])
@@ -78,14 +84,14 @@ def test_values_that_float16_would_blur_are_kept(model, tmp_path, scale, offset)
     split = samples(scale=scale)
     split = split._replace(inputs=split.inputs + np.float32(offset))
     assert dump(tmp_path / "a.h5", model, split, ["input"], {}) == {"input"}
-    np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input")[0], split.inputs)
+    np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input"), split.inputs)
 
 
 def test_infinite_activations_stay_infinite(model, tmp_path):
     split = samples()
     split.inputs[3] = np.inf
     assert dump(tmp_path / "a.h5", model, split, ["input"], {}) == set()
-    assert np.isinf(read_layer(tmp_path / "a.h5", "input")[0][3]).all()
+    assert np.isinf(read_layer(tmp_path / "a.h5", "input")[3]).all()
 
 
 def test_nothing_half_written_stays(model, tmp_path):

@@ -66,7 +66,7 @@ MISTAKES = [
     ("grid", [{"optimizer": ["sgd/../.."]}], "training.optimizer"),
     ("seeds", [0, 0], "a second time"),
     ("figures", ["lid"], "figures"),
-    ("neighbors", {"method": "exakt"}, "neighbors.method: input should be 'pynndescent' or 'exact'"),
+    ("neighbors", {"method": "exakt"}, "neighbors.method: input should be 'auto', 'pynndescent' or 'exact'"),
 ]
 
 
@@ -178,7 +178,7 @@ def test_schedules_in_a_grid(tmp_path):
 
 
 def test_default_figures_are_those_that_can_be_drawn(tmp_path):
-    assert write(tmp_path).figures == ["id_over_depth"]
+    assert write(tmp_path).figures == ["id_over_depth", "scale_check"]
     assert "llid" not in write(tmp_path, grid=[{"weight_decay": [0, 1]}]).figures
     assert "llid" in write(tmp_path, grid=[{"weight_decay": [0, 1, 2]}]).figures
     assert "llid" not in write(tmp_path, grid=[{"optimizer": ["sgd", "adam", "adamw"]}]).figures

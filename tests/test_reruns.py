@@ -9,7 +9,7 @@ import time
 import yaml
 from conftest import STUDY, copy_project
 
-BEHIND_ESTIMATES = {"report": 1, "tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1}
+BEHIND_ESTIMATES = {"report": 1, "tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1, "plot_scale_check": 1}
 BEHIND_NEIGHBORS = {"estimate_id": 9, **BEHIND_ESTIMATES}
 BEHIND_DUMPS = {"find_neighbors": 9, **BEHIND_NEIGHBORS}
 BEHIND_TRAINING = {"dump_activations": 3, "tabulate_training": 1, **BEHIND_DUMPS}
@@ -82,8 +82,13 @@ def test_estimator_setting(done):
 
 
 def test_estimator_code(done):
-    edit(done, "scripts/actdim/estimators.py", "FEWEST = 10", "FEWEST = 11")
+    edit(done, "scripts/actdim/estimators/twonn.py", "require(count)", "require(count + 1)")
     assert done.planned() == BEHIND_NEIGHBORS
+
+
+def test_code_of_another_estimator(done):
+    edit(done, "scripts/actdim/estimators/gride.py", "HIGHEST = 1e-3, 1e4", "HIGHEST = 1e-3, 1e5")
+    assert done.planned() == {}
 
 
 def test_second_estimator(done):
@@ -102,13 +107,24 @@ def test_k(done):
 
 
 def test_neighbor_code(done):
-    edit(done, "scripts/actdim/neighbors.py", "AUDITED = 200", "AUDITED = 201")
+    edit(done, "scripts/actdim/neighbors.py", "AUDITED = 500", "AUDITED = 501")
     assert done.planned() == BEHIND_DUMPS
 
 
 def test_another_epoch_to_dump(done):
     done.write(changed(activations={"at": [2, 4]}))
     assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3}
+
+
+def test_training_samples_and_classes_too(done):
+    """They join: what was measured stays, and nothing is trained."""
+    done.write(changed(activations={"split": ["validation", "train"], "by_class": True}))
+    assert done.planned() == BEHIND_ESTIMATES | {"dump_activations": 3, "find_neighbors": 27, "estimate_id": 27}
+
+
+def test_principal_components_too(done):
+    done.write(estimators={"twonn": {}, "pca": {}})
+    assert done.planned() == BEHIND_ESTIMATES | {"estimate_pca": 9}
 
 
 def test_layer_added_to_the_dump(done):

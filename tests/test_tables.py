@@ -34,6 +34,7 @@ def estimates(value=lambda weight_decay, dropout, seed, layer, at: 1.0):
                 "validation_accuracy": 0.9 - w,
                 "train_loss": 0.1,
                 "validation_loss": 0.2,
+                "split": "validation",
             },
         }
         for w, d in settings
@@ -130,6 +131,29 @@ def test_missing_values_are_empty_and_harm_no_other():
     assert table.query("sweep == 'weight_decay' and y == 'llid'").iloc[0].n == 4
 
 
+def test_training_samples_classes_and_fewer_points():
+    """Rows of their own in the table of IDs; LLID and PID take each split by itself, and no class."""
+    made = estimates(by_layer)
+    for estimate in made:
+        estimate["decimated"] = [{"points": 50, "id": 9.0}, {"points": 25, "id": 8.0}, {"points": 12, "id": None}]
+    others = estimates(lambda *key: 2 * by_layer(*key))
+    classes = estimates()
+    for other, one in zip(others, classes, strict=True):
+        other["source"]["split"] = "train"
+        one["classes"] = [{"class": label, "id": 99.0 + label, "n_points": 10} for label in (0, 1)]
+    ids, settings = tables.id_table([*made, *others, *classes])
+    assert len(ids) == 4 * len(made)
+    assert ids[["id_half", "id_quarter"]].dropna().drop_duplicates().to_numpy().tolist() == [[9.0, 8.0]]
+    assert ids.id_eighth.isna().all()
+    assert set(ids["class"].dropna()) == {0, 1}
+    summary = tables.summary_table(ids, settings)
+    assert summary.pid.max() < 99
+    by_split = summary.groupby("split")["llid"].sum()
+    assert by_split["train"] == pytest.approx(2 * by_split["validation"])
+    table = tables.correlations_table(summary, settings)
+    assert table.groupby("split")["n"].max().to_dict() == {"train": 10, "validation": 10}
+
+
 def test_no_value_at_all():
     ids, settings = tables.id_table(estimates(lambda *_: None))
     summary = tables.summary_table(ids, settings)
@@ -166,6 +190,7 @@ def test_columns_of_the_real_tables(finished):
         "n_dropped",
         "recall",
     ]
+    assert columns["id"][13:] == ["split", "class", "id_half", "id_quarter", "id_eighth", "reason"]
     assert columns["summary"] == [
         "study",
         "weight_decay",
@@ -182,6 +207,7 @@ def test_columns_of_the_real_tables(finished):
         "validation_accuracy",
         "train_loss",
         "validation_loss",
+        "split",
     ]
     assert columns["training"][:5] == ["study", "weight_decay", "seed", "checkpoint", "learning_rate"]
     assert columns["correlations"] == [
@@ -196,11 +222,12 @@ def test_columns_of_the_real_tables(finished):
         "spearman_r",
         "spearman_p",
         "n",
+        "split",
     ]
 
 
 def test_figures_and_report_of_the_real_workflow(finished):
-    for name in ("llid", "id_over_depth"):
+    for name in ("llid", "id_over_depth", "scale_check"):
         assert (finished.folder / f"results/figures/tiny/{name}.svg").read_text().startswith("<?xml")
         assert (finished.folder / f"results/figures/tiny/{name}.png").read_bytes().startswith(b"\x89PNG")
     report = (finished.folder / "results/report.html").read_text()

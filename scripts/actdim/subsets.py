@@ -23,8 +23,11 @@ def decimate(points, indices, distances, seed=0):
     """Return {part: (n // part, 2) distances to the first two neighbors} in random subsets of the points.
 
     The larger subsets hold the smaller. Where a list does not reach the second neighbor, it is searched exactly.
+    Points that have no lists of two give none.
     """
     n = len(indices)
+    if distances.shape[1] < 2:
+        return {}
     order = np.random.default_rng(seed).permutation(n)
     decimated = {}
     for part in PARTS:

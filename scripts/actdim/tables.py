@@ -18,11 +18,11 @@ def id_table(estimates):
     """Return (table, settings): a row for each estimate, and the names of the columns that tell runs apart.
 
     estimates: the contents of the JSON files of estimate_id and estimate_pca. Columns: study, the settings that vary,
-    seed, checkpoint, split, layer, depth, feeds_classifier, class (empty for all together), estimator, id, low, high,
-    n_points, n_dropped, recall, the id of half, a quarter, an eighth of the points, reason, and the metrics.
+    seed, checkpoint, layer, depth, feeds_classifier, estimator, id, low, high, n_points, n_dropped, recall, split,
+    class (empty for all together), the id of half, a quarter, an eighth of the points, reason, and the metrics.
     """
-    own = ["class", "id", "low", "high", "n_points", "n_dropped", "recall"]
-    of = ["split", "layer", "depth", "feeds_classifier", *METRICS]
+    own = ["id", "low", "high", "n_points", "n_dropped", "recall", "class", "reason"]
+    of = ["layer", "depth", "feeds_classifier", "split", *METRICS]
     rows = [
         {
             "study": estimate["source"]["study"],
@@ -32,7 +32,6 @@ def id_table(estimates):
             "estimator": estimate["estimator"],
             **{key: one.get(key) for key in own},
             **of_fewer_points(one),
-            "reason": one.get("reason"),
         }
         for estimate in estimates
         for one in estimate.get("classes", [estimate])
@@ -41,14 +40,14 @@ def id_table(estimates):
     order = ["study", *settings, "checkpoint"]
     table = pd.DataFrame(rows).astype({"class": "Int64"})
     table = table.sort_values([*order, "split", "depth", "estimator", "class"], na_position="first", ignore_index=True)
-    columns = ["split", "layer", "depth", "feeds_classifier", "class", "estimator", *own[1:], *DECIMATED, "reason"]
+    columns = ["layer", "depth", "feeds_classifier", "estimator", *own[:6], "split", "class", *DECIMATED, "reason"]
     return table[[*order, *columns, *METRICS]], settings
 
 
 def of_fewer_points(estimate):
     """Return {id_half, id_quarter, id_eighth} of an estimate, empty where its estimator gives none."""
-    found = [one["id"] for one in estimate.get("decimated", [])]
-    return dict(zip(DECIMATED, found, strict=False))
+    found = [one["id"] for one in estimate.get("decimated", [])] or [None] * len(DECIMATED)
+    return dict(zip(DECIMATED, found, strict=True))
 
 
 def settings_in_order(names):
@@ -77,7 +76,8 @@ def summary_table(ids, settings):
         "pid_over_llid": peak["id"] / last["id"],
     }
     summary = layers[~layers.index.duplicated()].assign(**measures)
-    return summary[[*keys, *measures, *METRICS]].reset_index(drop=True)
+    keys.remove("split")
+    return summary[[*keys, *measures, *METRICS, "split"]].reset_index(drop=True)
 
 
 def sweeps(summary, settings):
@@ -137,10 +137,8 @@ def correlations_table(summary, settings):
         for name, key, runs in [*sweeps(part, settings), (ALL_RUNS, None, part)]:
             strength = [(key, y) for y in [*MEASURES, "validation_accuracy"]] if key else []
             for x, y in [*strength, *((measure, "validation_accuracy") for measure in MEASURES)]:
-                of = {"study": study, "split": split, "sweep": name, "estimator": estimator}
-                rows.append(
-                    {**of, "checkpoint": part.checkpoint.iloc[0], "x": x, "y": y, **correlate(runs[x], runs[y])}
-                )
+                of = {"study": study, "sweep": name, "estimator": estimator, "checkpoint": part.checkpoint.iloc[0]}
+                rows.append({**of, "x": x, "y": y, **correlate(runs[x], runs[y]), "split": split})
     return pd.DataFrame(rows)
 
 

@@ -1,8 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: results test check clean
+.PHONY: results test check benchmarks clean
 
 results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, report
 	snakemake --cores all
@@ -10,17 +11,29 @@ results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, repo
 	@echo "Figures: $(CURDIR)/results/figures"
 	@echo "Report:  $(CURDIR)/results/report.html"
 
-test: $(VENV)/installed  ## every test, in the same environment
+test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment
 	python -m pytest
 
 check: $(VENV)/installed  ## formatting and lint alone
 	python -m pytest tests/test_style.py
 
-clean:  ## remove the environment; results stay
-	rm -rf $(VENV)
+benchmarks: $(VENV)/installed $(PEERS)/installed  ## the measured tables of the README, about an hour on 2 cores
+	python benchmarks/neighbors.py
+	python benchmarks/methods.py
+	python benchmarks/coverage.py
+
+clean:  ## remove the environments; results stay
+	rm -rf $(VENV) $(PEERS)
 
 $(VENV)/installed: envs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements.txt
 	cd scripts && python -m actdim.compiled  # once, for half a minute
+	touch $@
+
+# Other libraries' estimators, to test and time ours against. DADApy needs an older numpy, and builds only like this.
+$(PEERS)/installed: envs/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet "setuptools<80" wheel cython "numpy<2"
+	$(PEERS)/bin/pip install --quiet --no-build-isolation --requirement envs/peers.txt
 	touch $@

@@ -25,14 +25,17 @@ class Arithmetic(NamedTuple):
 
 def choose(multiplications):
     """Return bfloat16 where this machine has units for it and the work is worth an import of torch; else float32."""
-    if multiplications >= WORTH_TORCH and find_spec("torch") and (has_cuda() or has_bfloat16()):
-        return bfloat16()
-    return FLOAT32
+    worth = multiplications >= WORTH_TORCH and find_spec("torch")
+    return bfloat16() if worth and (has_cuda() or has_bfloat16()) else FLOAT32
 
 
 def has_cuda():
-    """Tell whether there is an NVIDIA GPU, without importing torch."""
-    return Path("/proc/driver/nvidia/version").exists()
+    """Tell whether there is an NVIDIA GPU that torch can use."""
+    if not Path("/proc/driver/nvidia/version").exists():
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @functools.cache

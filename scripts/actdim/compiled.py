@@ -70,6 +70,8 @@ def add_squares(values, rows, near, squares):
 
 if __name__ == "__main__":
     # Compile all that a search needs, when installing, rather than in the first jobs of the first run.
-    nn_descent_class()(
-        np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32), n_neighbors=33, n_jobs=THREADS
-    )
+    from actdim import neighbors
+
+    angles = np.random.default_rng(0).normal(size=(2000, 4)) @ np.random.default_rng(1).normal(size=(4, 2000))
+    for method in ("pynndescent", "exact"):
+        neighbors.find(np.sin(angles).astype(np.float32), method, 32)

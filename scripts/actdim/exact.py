@@ -14,7 +14,7 @@ from actdim.arithmetic import U32
 
 CHUNK_BYTES = 160_000_000  # float32 values of some features of all points
 PRODUCT_BYTES = 400_000_000  # float32 products of a block of points with all points
-STRIP = 256  # rows of products to sort through at once: they should fit a cache
+STRIP = 128  # rows of products to sort through at once: they should fit a cache
 GROUP = 16  # columns of products that are first looked at together
 CENTER = 500  # points whose mean is the origin; any origin is right, a near one rounds less
 SMALLEST, LARGEST = 1e-26, 1e36  # squared norms with which float32 neither underflows nor overflows
@@ -91,7 +91,7 @@ def multiply(operands, rows, among, machine, products):
     """Return -2 times the products (rows, among) of points, in the memory given, and all squared norms (n,)."""
     # The product of all points with themselves is symmetric: make the half above the diagonal and mirror it.
     symmetric = np.array_equal(rows, among)
-    strips = np.linspace(0, len(rows), 9 if symmetric else 2).astype(int)
+    strips = np.linspace(0, len(rows), 17 if symmetric else 2).astype(int)
     norms = 0
     for number, (values, squares) in enumerate(operands):
         left, right = -2 * values[as_slice(rows)], values[as_slice(among)]

@@ -107,7 +107,7 @@ def tidy(points, graph, k):
     What is missing (-1), repeated or the point itself never stays; a row left with fewer than k neighbors is searched
     exactly.
     """
-    own = np.arange(len(graph), dtype=np.int32)
+    own = np.arange(len(graph))
     graph = np.sort(graph, axis=1)
     unusable = (graph < 0) | (graph == own[:, None])
     unusable[:, 1:] |= graph[:, 1:] == graph[:, :-1]

@@ -1,0 +1,220 @@
+#!/usr/bin/env python
+"""Time the ID of one layer by actdim, DADApy, scikit-dimension and the paper's procedure, side by side.
+
+    python benchmarks/neighbors.py              # all tables, about half an hour on 2 cores
+    python benchmarks/neighbors.py 10000x512    # one row
+
+Each method works on the same values in a process of its own, for its peak memory. Points are activations of a random
+ReLU network with two layers, whose inputs are Gaussian in as many dimensions as the ID: curved, and of full rank.
+`seconds` is the second of two calls (the only one of a slow method), data in memory for the peers and on disk for
+actdim; `process` is the whole first process, imports and reading included. The paper's procedure is written after
+its description: all pairs of distances, then 20 random subsamples of 90 % of the points, each row sorted, the
+regression on the lowest 90 %. actdim gives `twonn` and `twonn_fit`, with intervals and the same 20 subsamples.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+PEERS = os.environ.get("ACTDIM_PEERS", ROOT / ".venv-peers/bin/python")
+WIDTH = 1024
+AGAINST_PEERS = ("actdim", "dadapy", "skdim", "paper")
+ROWS = {  # points x features: true ID, methods
+    "10000x512": (20, AGAINST_PEERS),
+    "10000x8192": (20, AGAINST_PEERS),
+    "50000x512": (20, ("actdim", "dadapy", "skdim")),  # the paper's procedure needs 40 GB here
+    "10000x65536": (45, ("actdim", "product", "symmetric product")),
+    "10000x64": (10, ("actdim",)),
+    "100000x64": (10, ("actdim",)),
+    "1000000x64": (10, ("actdim",)),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)} (default: all)")
+    parser.add_argument("--method", help=argparse.SUPPRESS)  # how this program calls itself
+    arguments = parser.parse_args()
+    if arguments.method:
+        print(json.dumps(METHODS[arguments.method](arguments.rows[0])))
+        return
+    print("| points x features, ID | method | seconds | ratio | process | ID found | recall | peak memory |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in arguments.rows or ROWS:
+        dimension, methods = ROWS[row]
+        with tempfile.TemporaryDirectory() as folder:
+            write_layer(Path(folder) / "layer.h5", *map(int, row.split("x")), dimension)
+            table = {method: in_own_process(method, folder) for method in methods}
+        for method, of in table.items():
+            ratio = of["seconds"] / table["actdim"]["seconds"]
+            found, recall = (f"{of[key]:.4g}" if key in of else "" for key in ("id", "recall"))
+            label = f"{row.replace('x', ' x ')}, {dimension}"
+            times = f"{of['seconds']:.2f} | {ratio:.1f} | {of['process']:.1f}"
+            print(f"| {label} | {method} | {times} | {found} | {recall} | {of['gigabytes']:.2f} GB |", flush=True)
+    if not arguments.rows:
+        whole_process()
+
+
+def write_layer(path, n, features, dimension, seed=0):
+    """Write float16 activations (n, features) of a random ReLU network whose inputs have `dimension` dimensions."""
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(dimension, WIDTH)).astype(np.float32) / np.sqrt(dimension)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("layers/x", (n, features), dtype=np.float16)
+        inputs = rng.normal(size=(n, dimension)).astype(np.float32)
+        seconds = [
+            rng.normal(size=(WIDTH, min(4096, features - left))).astype(np.float32) / np.sqrt(WIDTH)
+            for left in range(0, features, 4096)
+        ]
+        for top in range(0, n, 10_000):
+            hidden = np.maximum(inputs[top : top + 10_000] @ first, 0)
+            for number, second in enumerate(seconds):
+                data[top : top + 10_000, 4096 * number : 4096 * (number + 1)] = np.maximum(hidden @ second, 0)
+
+
+def in_own_process(method, folder):
+    """Return {seconds, process, gigabytes, id, recall} of a method, measured in a process of its own."""
+    python = PEERS if method in ("dadapy", "skdim") else sys.executable
+    begun = time.monotonic()
+    command = [python, __file__, "--method", method, Path(folder) / "layer.h5"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{method}: {done.stderr}")
+    return {**json.loads(done.stdout.splitlines()[-1]), "process": time.monotonic() - begun}
+
+
+def timed(call, data, again=True):
+    """Return {seconds, gigabytes, **what the call returns}; the peak memory includes the data."""
+    for _ in range(1 + again):
+        begun = time.monotonic()
+        found = call(data)
+        seconds = time.monotonic() - begun
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return {**found, "seconds": seconds, "gigabytes": peak / 1e6}
+
+
+def actdim(path):
+    """Neighbors by `auto`, the scale check, and both estimates."""
+    from actdim import neighbors, subsets
+    from actdim.estimators.twonn import twonn
+    from actdim.estimators.twonn_fit import twonn_fit
+    from actdim.hdf5 import Lists
+
+    def call(points):
+        indices, distances, report = neighbors.find(points, "auto", 32)
+        lists = Lists(distances, indices, subsets.decimate(points, indices, distances))
+        twonn_fit(lists)
+        return {"id": twonn(lists)["id"], "recall": report["recall"], "search": report["search"]}
+
+    with h5py.File(path) as file:
+        return timed(call, file["layers/x"])
+
+
+def in_memory(path):
+    """Return the points as the peers take them."""
+    with h5py.File(path) as file:
+        return file["layers/x"][:].astype(np.float32)
+
+
+def dadapy(path):
+    """DADApy's TwoNN on two threads, with its neighbor search as it comes."""
+    from dadapy import Data
+
+    def call(points):
+        data = Data(points, maxk=2, n_jobs=2)
+        data.compute_distances(maxk=2)
+        return {"id": float(data.compute_id_2NN()[0])}
+
+    points = in_memory(path)
+    return timed(call, points, again=points.size < 1e7)
+
+
+def skdim(path):
+    """scikit-dimension's TwoNN as it comes."""
+    from skdim.id import TwoNN
+
+    points = in_memory(path)
+    return timed(lambda points: {"id": float(TwoNN().fit(points).dimension_)}, points, again=points.size < 1e7)
+
+
+def paper(path):
+    """The paper's procedure."""
+    from scipy.spatial.distance import pdist, squareform
+
+    def call(points):
+        distances = squareform(pdist(points))
+        rng = np.random.default_rng(0)
+        return {"id": float(np.mean([regression(distances, rng) for _ in range(20)]))}
+
+    return timed(call, in_memory(path), again=False)
+
+
+def regression(distances, rng, share=0.9):
+    """Return TwoNN's regression estimate on a random subsample of the points."""
+    kept = rng.choice(len(distances), int(share * len(distances)), replace=False)
+    ordered = np.sort(distances[np.ix_(kept, kept)], axis=1)
+    usable = (ordered[:, 1] > 0) & (ordered[:, 1] < ordered[:, 2])
+    ratios = np.sort(np.log(ordered[usable, 2] / ordered[usable, 1]))
+    lowest = ratios[: int(share * len(ratios))]
+    y = -np.log(1 - np.arange(1, len(lowest) + 1) / len(ratios))
+    return (lowest @ y) / (lowest @ lowest)
+
+
+def product(path):
+    """The bare float32 matrix product of the points with a copy of themselves, in numpy; finds no neighbors."""
+    points = in_memory(path)
+    copy = points.copy()
+    return timed(lambda points: {"shape": (points @ copy.T).shape}, points, again=False)
+
+
+def symmetric_product(path):
+    """The same where numpy can see that it is symmetric, and makes half of it."""
+    return timed(lambda points: {"shape": (points @ points.T).shape}, in_memory(path), again=False)
+
+
+METHODS = {
+    "actdim": actdim,
+    "dadapy": dadapy,
+    "skdim": skdim,
+    "paper": paper,
+    "product": product,
+    "symmetric product": symmetric_product,
+}
+
+
+def whole_process():
+    """Print the times of estimate_id.py on 10,000 points, whole processes, the fastest of five."""
+    with tempfile.TemporaryDirectory() as folder:
+        layer, lists = Path(folder) / "layer.h5", Path(folder) / "lists.h5"
+        write_layer(layer, 10_000, 64, 10)
+        find = ["scripts/find_neighbors.py", "--activations", layer, "--layer", "x", "--output", lists]
+        subprocess.run([sys.executable, *find], cwd=ROOT, check=True, capture_output=True)
+        commands = {"import numpy, h5py": ["-c", "import numpy, h5py"]}
+        for estimator in ("twonn", "twonn_fit", "gride", "mle"):
+            program = ["scripts/estimate_id.py", "--neighbors", lists, "--estimator", estimator]
+            commands[f"estimate_id.py --estimator {estimator}"] = [*program, "--output", Path(folder) / "id.json"]
+        print("\n| whole process, 10,000 points | seconds |\n|---|---|")
+        for name, command in commands.items():
+            print(f"| {name} | {min(duration(command) for _ in range(5)):.2f} |")
+
+
+def duration(command):
+    """Return the seconds that Python takes for a command."""
+    begun = time.monotonic()
+    subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+    return time.monotonic() - begun
+
+
+if __name__ == "__main__":
+    main()

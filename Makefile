@@ -20,7 +20,7 @@ check: $(VENV)/installed  ## formatting and lint alone
 benchmarks: $(VENV)/installed $(PEERS)/installed  ## the measured tables of the README, about an hour on 2 cores
 	python benchmarks/neighbors.py
 	python benchmarks/methods.py
-	python benchmarks/coverage.py
+	python benchmarks/intervals.py
 
 clean:  ## remove the environments; results stay
 	rm -rf $(VENV) $(PEERS)

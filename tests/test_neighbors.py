@@ -66,7 +66,7 @@ POINTS = {
     "tight clusters": lambda: clusters(1500, 64, 1e-4),
     "norms of many sizes": lambda: manifold(1500, 50, 8) * np.geomspace(1e-2, 1e2, 1500, dtype=np.float16)[:, None],
     "duplicates": lambda: np.concatenate([manifold(1000, 30, 5), manifold(500, 30, 5)]),
-    "all the same": lambda: np.ones((700, 30), dtype=np.float16),
+    "mostly the same": lambda: np.concatenate([np.ones((700, 30)), np.zeros((9, 30))]).astype(np.float16),
     "discrete": lambda: np.random.default_rng(0).integers(0, 3, size=(1500, 6)).astype(np.float16),
 }
 
@@ -256,6 +256,15 @@ def test_values_that_are_not_finite(value):
     indices, _, report = neighbors.find(points, "exact", 32)
     assert indices.shape == (100, 0)
     assert report["reason"] == "1 of 100 points are not finite"
+
+
+@pytest.mark.parametrize(
+    ("scale", "reason"),
+    [(0, "all points are the same"), (1e-20, "too near for float32"), (1e30, "too large for float32")],
+)
+def test_values_that_float32_cannot_square(scale, reason):
+    points = scale * np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
+    assert reason in neighbors.find(points, "exact", 32)[2]["reason"]
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -47,7 +47,7 @@ def test_hand_made_file_of_known_dimension(tmp_path, method, estimator):
 @pytest.mark.parametrize(
     ("points", "reason"),
     [
-        (np.full((50, 3), 2.0), "0 usable points"),
+        (np.full((50, 3), 2.0), "all points are the same"),
         (np.ones((1, 3)), "only 1 points"),
         (np.random.default_rng(0).normal(size=(5, 3)), "5 usable points"),
         (np.where(np.eye(60) > 0, np.nan, 1.0), "60 of 60 points are not finite"),

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import yaml
 from conftest import ROOT
 
@@ -23,7 +24,7 @@ def test_study(project):
 
 def test_new_model(project):
     """A function and a line, and the workflow runs it to the end."""
-    module, line = blocks("python")
+    module, line = blocks("python")[:2]
     (project.folder / "scripts/actdim/models/perceptron.py").write_text(module)
     registry = project.folder / "scripts/actdim/registry.py"
     registry.write_text(registry.read_text().replace("MODELS = {\n", "MODELS = {\n" + line))
@@ -39,6 +40,21 @@ def test_new_model(project):
     )
     project.snakemake("results/tables/summary.csv", "results/figures/tiny/id_over_depth.png")
     assert (project.folder / "results/tables/summary.csv").read_text().count("\n") == 2
+
+
+def test_new_estimator(done):
+    """A function and a line, and it is computed from the stored lists."""
+    module, line = blocks("python")[2:]
+    (done.folder / "scripts/actdim/estimators/median.py").write_text(module)
+    registry = done.folder / "scripts/actdim/registry.py"
+    registry.write_text(registry.read_text().replace("ESTIMATORS = {\n", "ESTIMATORS = {\n" + line))
+    done.write(estimators={"twonn": {}, "median": {}})
+    assert done.planned()["estimate_id"] == 9
+    done.snakemake("results/tables/id.csv")
+    table = pd.read_csv(done.folder / "results/tables/id.csv")
+    ratio = table.query("estimator == 'median'")["id"].to_numpy() / table.query("estimator == 'twonn'")["id"].to_numpy()
+    assert len(ratio) == 9
+    assert 0.7 < ratio.min() <= ratio.max() < 1.4
 
 
 def test_programs_by_hand(project):

@@ -51,15 +51,17 @@ def has_bfloat16():
 
 def cores():
     """Return the number of threads to use: what the job was given (Snakemake sets OMP_NUM_THREADS), else all."""
-    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return int(given) if given.isdecimal() else os.cpu_count()
 
 
 def multiply_float32(a, b, out, add):
     """out (+)= a @ b.T in numpy."""
-    if add:
-        out += a @ b.T
-    else:
-        np.matmul(a, b.T, out=out)
+    with np.errstate(invalid="ignore", over="ignore"):
+        if add:
+            out += a @ b.T
+        else:
+            np.matmul(a, b.T, out=out)
 
 
 FLOAT32 = Arithmetic(

@@ -22,7 +22,7 @@ from numba import set_num_threads  # noqa: E402, F401
 from numba.core.caching import NullCache  # noqa: E402
 from numba.core.dispatcher import Dispatcher  # noqa: E402
 
-COLUMNS = 512  # of so many points as a layer has, they fit a processor's cache
+CACHED = 5_000_000  # values that fit a processor's cache
 
 
 def nn_descent_class():
@@ -55,8 +55,9 @@ def add_squares(values, rows, near, squares):
 
     values: (n, columns), rows: (m,), near: (m, width), squares: (m, width). Each sum is made by one thread.
     """
-    for left in range(0, values.shape[1], COLUMNS):
-        right = min(left + COLUMNS, values.shape[1])
+    width = max(64, CACHED // len(values))
+    for left in range(0, values.shape[1], width):
+        right = min(left + width, values.shape[1])
         for i in numba.prange(len(rows)):
             x = values[rows[i], left:right]
             for j in range(near.shape[1]):

@@ -14,9 +14,12 @@ from actdim.arithmetic import U32
 
 CHUNK_BYTES = 160_000_000  # float32 values of some features of all points
 PRODUCT_BYTES = 400_000_000  # float32 products of a block of points with all points
-STRIP = 128  # rows of products to sort through at once: they should fit a cache
+SLAB_BYTES = 32_000_000  # products to make at once
+HELD_BYTES = 800_000_000  # float32 values of points that are read once for all blocks, and not once for each
+STRIP_BYTES = 5_000_000  # rows of products to sort through at once: they should fit a cache
 GROUP = 16  # columns of products that are first looked at together
 CENTER = 500  # points whose mean is the origin; any origin is right, a near one rounds less
+MANY = 20_000_000  # candidates in memory
 SMALLEST, LARGEST = 1e-26, 1e36  # squared norms with which float32 neither underflows nor overflows
 WORTH_NUMBA = 3e6  # values of points whose neighbors numpy measures slower than numba is imported
 
@@ -32,27 +35,32 @@ def search(points, k, rows=None, among=None):
     rows, among: sorted indices of points, or None for all. A point is not its own neighbor.
     indices: (len(rows), k) int32 into `points`, distances: (len(rows), k) float32, Euclidean, sorted, ties by index;
     k is at most the number of other points.
-    Raises NotSearchable where a value is not finite, or too large or small for float32.
+    Raises NotSearchable where a value is not finite, or too large or small for float32, or all points are the same.
     """
     n, features = points.shape
     rows = np.arange(n) if rows is None else rows
     among = np.arange(n) if among is None else among
     machine = arithmetic.choose(len(rows) * len(among) * features)
-    held = [operand(values, machine) for values in pieces(points, machine)] if len(chunks(points)) == 1 else None
     indices = np.empty((len(rows), k), dtype=np.int32)
     distances = np.empty((len(rows), k), dtype=np.float32)
     step = max(1, PRODUCT_BYTES // (4 * len(among)))
     memory = np.empty((min(step, len(rows)), len(among)), dtype=np.float32)
+    hold = len(rows) > step and 4 * n * features <= HELD_BYTES
+    held = [operand(values.copy(), machine) for values in pieces(points, machine)] if hold else None
+    found = []
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
         operands = held or (operand(values, machine) for values in pieces(points, machine))
         products, norms = multiply(operands, block, among, machine, memory[: len(block)])
-        require_finite(points, norms)
-        found = candidates(products, norms, relative_error(chunks(points), machine), block, among, k)
-        squares = measure(points, [(block[places], near) for places, near in found], machine)
-        for (places, near), own in zip(found, squares, strict=True):
-            best = nearest(block[places], near, own, k)
-            indices[start + places], distances[start + places] = best
+        require_distances(points, norms)
+        error = relative_error(chunks(points), machine)
+        found += [(start + places, near) for places, near in candidates(products, norms, error, block, among, k)]
+        # Once for all blocks, for it reads all points; but not with too many to hold, which duplicates can make.
+        if start + step >= len(rows) or sum(near.size for _, near in found) > MANY:
+            squares = measure(points, [(rows[places], near) for places, near in found], machine)
+            for (places, near), own in zip(found, squares, strict=True):
+                indices[places], distances[places] = nearest(rows[places], near, own, k)
+            found = []
     return indices, distances
 
 
@@ -91,13 +99,13 @@ def multiply(operands, rows, among, machine, products):
     """Return -2 times the products (rows, among) of points, in the memory given, and all squared norms (n,)."""
     # The product of all points with themselves is symmetric: make the half above the diagonal and mirror it.
     symmetric = np.array_equal(rows, among)
-    strips = np.linspace(0, len(rows), 17 if symmetric else 2).astype(int)
+    strips = np.linspace(0, len(rows), -(-products.nbytes // SLAB_BYTES) + 1).astype(int)
     norms = 0
     for number, (values, squares) in enumerate(operands):
         left, right = -2 * values[as_slice(rows)], values[as_slice(among)]
         for top, bottom in itertools.pairwise(strips):
-            out = products[top:bottom, top:] if symmetric else products
-            machine.multiply(left[top:bottom], right[top:] if symmetric else right, out, add=number > 0)
+            first = top if symmetric else 0
+            machine.multiply(left[top:bottom], right[first:], products[top:bottom, first:], add=number > 0)
         norms = norms + squares.astype(np.float64)
     if symmetric:
         for top, bottom in itertools.pairwise(strips):
@@ -120,8 +128,8 @@ def relative_error(columns, machine):
     return machine.roundoff + (2 * terms + 16) * U32
 
 
-def require_finite(points, norms):
-    """Raise NotSearchable where float32 cannot hold the squared norms (n,) of the points."""
+def require_distances(points, norms):
+    """Raise NotSearchable where there are no distances, or float32 cannot hold the squared norms (n,) of the points."""
     if not np.isfinite(norms).all():
         lost = ~np.isfinite(norms)
         finite = np.ones(len(norms), dtype=bool)
@@ -130,7 +138,9 @@ def require_finite(points, norms):
         if not finite.all():
             raise NotSearchable(f"{(~finite).sum()} of {len(norms)} points are not finite")
         raise NotSearchable(f"{lost.sum()} of {len(norms)} points are too large for float32")
-    if norms.max() > LARGEST or 0 < norms.max() < SMALLEST:
+    if not norms.any():
+        raise NotSearchable("all points are the same")
+    if norms.max() > LARGEST or norms.max() < SMALLEST:
         raise NotSearchable(f"the points lie too {'near' if norms.max() < 1 else 'far'} for float32")
 
 
@@ -142,9 +152,10 @@ def candidates(products, norms, error, rows, among, k):
     gap = (2 * error * norms[among]).astype(np.float32)
     slack = 2 * error * norms[rows]
     shift = norms[among] - gap / 2
+    height = max(1, STRIP_BYTES // (4 * len(among)))
 
     def of_strip(top):
-        strip = slice(top, top + STRIP)
+        strip = slice(top, top + height)
         # The squares of the distances, at their lowest, but for norms[i], which is the same in a row.
         lowest = np.add(products[strip], shift, out=products[strip])
         count = min(k + 1, len(among))  # with the point itself
@@ -153,7 +164,7 @@ def candidates(products, norms, error, rows, among, k):
             yield top + places, np.where(columns < 0, own, among[columns]).astype(np.int32)
 
     with ThreadPoolExecutor(arithmetic.cores()) as pool:
-        parts = pool.map(lambda top: list(of_strip(top)), range(0, len(rows), STRIP))
+        parts = pool.map(lambda top: list(of_strip(top)), range(0, len(rows), height))
         return [part for of_one in parts for part in of_one]
 
 

@@ -22,20 +22,21 @@ def require(count):
         raise NoEstimate(f"{count} usable points, fewer than {FEWEST}")
 
 
-def log_ratios(distances):
-    """Return (log mu of the points with r1 > 0, the number of the others), mu = r2 / r1, from distances (n, 2 or more).
+def log_ratios(distances, n1=1):
+    """Return (log mu of the points with r1 > 0, the number of the others), mu = r2 / r1, from distances (n, k).
 
-    Raises NoEstimate where most points have r1 = r2: mu then says nothing of a dimension.
+    r1 and r2 are the distances to the neighbors n1 and 2 n1. Raises NoEstimate where they are equal at most points: mu
+    then says nothing of a dimension.
     """
-    if distances.shape[1] < 2:
+    if distances.shape[1] < 2 * n1:
         raise NoEstimate("fewer than two neighbors a point")
-    r1, r2 = distances[:, 0].astype(np.float64), distances[:, 1].astype(np.float64)
+    r1, r2 = distances[:, n1 - 1].astype(np.float64), distances[:, 2 * n1 - 1].astype(np.float64)
     usable = (r1 > 0) & np.isfinite(r2)
     ratios = np.log(r2[usable] / r1[usable])
     require(len(ratios))
     ties = np.mean(ratios == 0)
     if ties > 0.5:
-        raise NoEstimate(f"r1 = r2 at {100 * ties:.0f} % of the points: the data are discrete")
+        raise NoEstimate(f"r{n1} = r{2 * n1} at {100 * ties:.0f} % of the points: the data are discrete")
     return ratios, int((~usable).sum())
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from actdim.estimators import TAILS, NoEstimate, require
+from actdim.estimators import TAILS, NoEstimate, log_ratios, require
 
 LOWEST, HIGHEST = 1e-3, 1e4  # dimensions to look between
 
@@ -33,15 +33,16 @@ def gride(lists, *, n1: Annotated[int, Field(ge=1)] = 2):
 
 def at_scale(distances, n1):
     """Return the estimate from the neighbors n1 and 2 n1, or the reason why there is none."""
-    near, far = distances[:, n1 - 1].astype(np.float64), distances[:, 2 * n1 - 1].astype(np.float64)
-    usable = (near > 0) & (far > near) if n1 > 1 else near > 0
-    result = {"distance": far.mean(), "id": None, "low": None, "high": None, "n_dropped": int((~usable).sum())}
+    result = {"distance": distances[:, 2 * n1 - 1].mean(dtype=np.float64), "n_dropped": None}
     try:
-        estimate, error = likeliest(np.log(far[usable] / near[usable]), n1)
+        ratios, dropped = log_ratios(distances, n1)
+        apart = ratios[ratios > 0] if n1 > 1 else ratios  # for n1 > 1, a ratio of 1 has no likelihood
+        estimate, error = likeliest(apart, n1)
     except NoEstimate as reason:
-        return {**result, "reason": str(reason)}
+        return {**result, "id": None, "low": None, "high": None, "reason": str(reason)}
     half = -ndtri(TAILS[0]) * error
-    return {**result, "id": estimate, "low": estimate - half, "high": estimate + half}
+    dropped += len(ratios) - len(apart)
+    return {**result, "n_dropped": dropped, "id": estimate, "low": estimate - half, "high": estimate + half}
 
 
 def likeliest(ratios, n1):
@@ -52,7 +53,7 @@ def likeliest(ratios, n1):
     """
     require(len(ratios))
     if ratios.mean() * HIGHEST <= 1:
-        raise NoEstimate(f"r{2 * n1} = r{n1} at nearly all points: the data are discrete")
+        raise NoEstimate(f"r{n1} = r{2 * n1} at nearly all points: the data are discrete")
 
     def score(d):
         return (

@@ -16,9 +16,10 @@ def pca(points):
     components that vary as much. They are those of the smaller of the covariance (features, features) and the Gram
     matrix (n, n), so that wide layers cost n^2 memory, not features^2. There is no interval.
     """
-    matrix = gram(points) if points.shape[0] < points.shape[1] else covariance(points)
+    with np.errstate(invalid="ignore", over="ignore"):
+        matrix = gram(points) if points.shape[0] < points.shape[1] else covariance(points)
     if not np.isfinite(matrix).all():
-        raise NoEstimate("points are not finite")
+        raise NoEstimate("points are not finite, or too large for float32")
     variances = np.maximum(np.linalg.eigvalsh(matrix)[::-1].astype(np.float64), 0)
     total = variances.sum()
     if total == 0:
@@ -45,7 +46,8 @@ def covariance(points):
     n, features = points.shape
     height = max(1, CHUNK_BYTES // (4 * features))
     rows = [slice(top, top + height) for top in range(0, n, height)]
-    mean = sum(points[part].sum(axis=0, dtype=np.float64) for part in rows) / n
+    origin = points[0].astype(np.float64)  # from which equal points differ by 0, without rounding
+    mean = origin + sum((points[part] - origin).sum(axis=0) for part in rows) / n
     matrix = np.zeros((features, features), dtype=np.float32)
     for part in rows:
         centered = (points[part] - mean).astype(np.float32)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Compare the 95 % intervals of the estimators with the true spread of their estimates, on Gaussians.
 
-    python benchmarks/intervals.py              # about three minutes on one core
+    python benchmarks/intervals.py              # about half a minute on one core
     python benchmarks/intervals.py --draws 50   # roughly
 
 An interval is that of a law that takes the points as independent, but neighborhoods share points. Each draw is a new

@@ -92,7 +92,7 @@ def test_the_bound_on_the_error_holds_and_matters(machine, monkeypatch):
     machine(monkeypatch)
     points, rows = clusters(1500, 64, 1e-2), np.arange(1500)
     arithmetic_used = arithmetic.choose(0)
-    operands = [exact.operand(values, arithmetic_used) for values in exact.pieces(points, arithmetic_used)]
+    operands = [exact.operand(values, arithmetic_used) for values in exact.pieces(points)]
     products, norms = exact.multiply(operands, rows, rows, arithmetic_used, np.empty((1500, 1500), dtype=np.float32))
     centered = points.astype(np.float64) - points[:: -(-1500 // exact.CENTER)].mean(axis=0, dtype=np.float64)
     true = ((centered[:, None] - centered[None]) ** 2).sum(axis=2)
@@ -142,6 +142,15 @@ def test_numpy_and_numba_measure_alike():
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-9)
     wide = points.astype(np.float64)
     np.testing.assert_allclose(found[0], ((wide[rows, None] - wide[near]) ** 2).sum(axis=2), rtol=1e-5, atol=1e-9)
+
+
+def test_float16_becomes_float32_bit_for_bit(monkeypatch):
+    """All 65,536 of them, infinities and what is not a number too."""
+    monkeypatch.setattr(exact, "WORTH_NUMBA", 0)
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(256, 256)
+    singles = np.empty(halves.shape, dtype=np.float32)
+    exact.widen(halves, singles)
+    np.testing.assert_array_equal(singles, halves.astype(np.float32))
 
 
 def test_memory_stays_bounded_however_many_features(tmp_path):

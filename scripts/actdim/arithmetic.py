@@ -17,7 +17,6 @@ class Arithmetic(NamedTuple):
     """How to multiply matrices."""
 
     name: str
-    widen: callable  # (stored, out): copy an array to one of a wider type
     cast: callable  # (n, c) float32 array to an operand, of which rows can be taken
     multiply: callable  # (a, b, out, add): out (+)= a @ b.T, out a float32 array
     roundoff: float  # of cast and of the product together: |error of x.y| <= roundoff |x||y|, accumulation aside
@@ -64,9 +63,7 @@ def multiply_float32(a, b, out, add):
             np.matmul(a, b.T, out=out)
 
 
-FLOAT32 = Arithmetic(
-    "float32", lambda stored, out: np.copyto(out, stored), lambda values: values, multiply_float32, 0.0
-)
+FLOAT32 = Arithmetic("float32", lambda values: values, multiply_float32, 0.0)
 
 
 def bfloat16():
@@ -79,9 +76,6 @@ def bfloat16():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
-    def widen(stored, out):
-        torch.from_numpy(out).copy_(torch.from_numpy(stored))  # in numpy, float16 takes ten times as long
-
     def cast(values):
         return torch.from_numpy(values).to(device).bfloat16()
 
@@ -90,4 +84,4 @@ def bfloat16():
         target = torch.from_numpy(out)
         target.add_(product) if add else target.copy_(product)
 
-    return Arithmetic(f"bfloat16 on {device}", widen, cast, multiply, 3.01 * U16)
+    return Arithmetic(f"bfloat16 on {device}", cast, multiply, 3.01 * U16)

@@ -69,10 +69,26 @@ def add_squares(values, rows, near, squares):
                 squares[i, j] += total
 
 
+@numba.njit(parallel=True, cache=True)
+def widen_half(halves, singles):
+    """Copy the bits of float16 values (n, columns) uint16 to float32 values of the same shape.
+
+    numpy does it branch by branch, ten times as slowly where half of the values are zero, as behind a ReLU.
+    """
+    bits = singles.view(np.uint32)
+    for i in numba.prange(len(halves)):
+        for j in range(halves.shape[1]):
+            half = np.uint32(halves[i, j])
+            special = np.uint32(0x70000000) if half & 0x7C00 == 0x7C00 else np.uint32(0)  # infinite, or not a number
+            bits[i, j] = (half & 0x7FFF) << 13 | (half & 0x8000) << 16 | special
+        for j in range(halves.shape[1]):
+            singles[i, j] *= np.float32(2.0**112)  # between the two exponents' zeros
+
+
 if __name__ == "__main__":
     # Compile all that a search needs, when installing, rather than in the first jobs of the first run.
     from actdim import neighbors
 
     angles = np.random.default_rng(0).normal(size=(2000, 4)) @ np.random.default_rng(1).normal(size=(4, 2000))
     for method in ("pynndescent", "exact"):
-        neighbors.find(np.sin(angles).astype(np.float32), method, 32)
+        neighbors.find(np.sin(angles).astype(np.float16), method, 32)

@@ -16,12 +16,12 @@ CHUNK_BYTES = 160_000_000  # float32 values of some features of all points
 PRODUCT_BYTES = 400_000_000  # float32 products of a block of points with all points
 SLAB_BYTES = 32_000_000  # products to make at once
 HELD_BYTES = 800_000_000  # float32 values of points that are read once for all blocks, and not once for each
-STRIP_BYTES = 5_000_000  # rows of products to sort through at once: they should fit a cache
+STRIP_BYTES = 2_500_000  # rows of products to sort through at once: they should fit a cache
 GROUP = 16  # columns of products that are first looked at together
 CENTER = 500  # points whose mean is the origin; any origin is right, a near one rounds less
 MANY = 20_000_000  # candidates in memory
 SMALLEST, LARGEST = 1e-26, 1e36  # squared norms with which float32 neither underflows nor overflows
-WORTH_NUMBA = 3e6  # values of points whose neighbors numpy measures slower than numba is imported
+WORTH_NUMBA = 3e6  # values of points with which numpy takes longer than numba does to be imported
 
 
 class NotSearchable(Exception):
@@ -46,18 +46,18 @@ def search(points, k, rows=None, among=None):
     step = max(1, PRODUCT_BYTES // (4 * len(among)))
     memory = np.empty((min(step, len(rows)), len(among)), dtype=np.float32)
     hold = len(rows) > step and 4 * n * features <= HELD_BYTES
-    held = [operand(values.copy(), machine) for values in pieces(points, machine)] if hold else None
+    held = [operand(values.copy(), machine) for values in pieces(points)] if hold else None
     found = []
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
-        operands = held or (operand(values, machine) for values in pieces(points, machine))
+        operands = held or (operand(values, machine) for values in pieces(points))
         products, norms = multiply(operands, block, among, machine, memory[: len(block)])
         require_distances(points, norms)
         error = relative_error(chunks(points), machine)
         found += [(start + places, near) for places, near in candidates(products, norms, error, block, among, k)]
         # Once for all blocks, for it reads all points; but not with too many to hold, which duplicates can make.
         if start + step >= len(rows) or sum(near.size for _, near in found) > MANY:
-            squares = measure(points, [(rows[places], near) for places, near in found], machine)
+            squares = measure(points, [(rows[places], near) for places, near in found])
             for (places, near), own in zip(found, squares, strict=True):
                 indices[places], distances[places] = nearest(rows[places], near, own, k)
             found = []
@@ -71,7 +71,7 @@ def chunks(points):
     return [slice(left, min(left + width, features)) for left in range(0, features, width)]
 
 
-def pieces(points, machine):
+def pieces(points):
     """Yield some columns of all points at a time, as float32 (float64 where stored so), in memory that is reused."""
     columns = chunks(points)
     stored = np.empty(len(points) * columns[0].stop, dtype=points.dtype)
@@ -80,11 +80,19 @@ def pieces(points, machine):
         shape = len(points), part.stop - part.start
         read, values = (memory[: shape[0] * shape[1]].reshape(shape) for memory in (stored, wide))
         if isinstance(points, np.ndarray):
-            read = points[:, part]
+            np.copyto(read, points[:, part])
         else:
             points.read_direct(read, np.s_[:, part])
-        machine.widen(read, values)
+        widen(read, values)
         yield values
+
+
+def widen(stored, values):
+    """Copy stored values to others of a float type that holds them."""
+    if stored.dtype == np.float16 and stored.size >= WORTH_NUMBA:
+        compiled().widen_half(stored.view(np.uint16), values)
+    else:
+        np.copyto(values, stored)
 
 
 def operand(values, machine):
@@ -197,14 +205,14 @@ def fewest(columns, lowest, gap, slack, k):
     return np.take_along_axis(columns, np.argpartition(low, width - 1, axis=1)[:, :width], axis=1)
 
 
-def measure(points, pairs, machine=arithmetic.FLOAT32):
+def measure(points, pairs):
     """Return the squared distances (m, width), float64, of each of `pairs` (rows, near), by differences.
 
     rows: (m,), near: (m, width) indices of points. From norms and products those of near points would cancel.
     """
     squares = [np.zeros(near.shape) for _, near in pairs]
     add_squares = kernel(sum(len(rows) for rows, _ in pairs) * points.shape[1])
-    for values in pieces(points, machine):
+    for values in pieces(points):
         for (rows, near), own in zip(pairs, squares, strict=True):
             add_squares(values, rows, near, own)
     return squares
@@ -212,12 +220,15 @@ def measure(points, pairs, machine=arithmetic.FLOAT32):
 
 def kernel(work):
     """Return the function that adds squares for so many values of points, whose number alone decides the rounding."""
-    if work < WORTH_NUMBA:
-        return add_squares
+    return add_squares if work < WORTH_NUMBA else compiled().add_squares
+
+
+def compiled():
+    """Return the module of compiled functions, set to the threads that the job was given."""
     from actdim import compiled
 
     compiled.set_num_threads(min(arithmetic.cores(), compiled.THREADS_AT_MOST))
-    return compiled.add_squares
+    return compiled
 
 
 def add_squares(values, rows, near, squares):

@@ -12,10 +12,12 @@ def first_two(distances, inside):
 
     distances, inside: (n, k).
     """
-    rank = inside.cumsum(axis=1)
-    columns = [np.argmax(inside & (rank == number), axis=1) for number in (1, 2)]
-    found = np.take_along_axis(distances, np.stack(columns, axis=1), axis=1).astype(np.float64)
-    found[rank[:, -1] < 2] = np.inf
+    rows, left = np.arange(len(inside)), inside.copy()
+    first = left.argmax(axis=1)
+    left[rows, first] = False
+    second = left.argmax(axis=1)
+    found = distances[rows[:, None], np.stack([first, second], axis=1)].astype(np.float64)
+    found[~left[rows, second]] = np.inf
     return found
 
 

@@ -3,7 +3,7 @@
 
 import numpy as np
 from actdim import errors
-from actdim.figures import arguments, choose_panels, label, of_all_samples, over_seeds, plt, save, settings_in
+from actdim.figures import arguments, choose_panels, grid_of, label, of_all_samples, over_seeds, plt, save, settings_in
 from actdim.tables import read_csv
 
 
@@ -11,27 +11,14 @@ def main():
     chosen = arguments(__doc__, "id")
     rows = of_all_samples(read_csv(chosen.id), chosen)
     settings = settings_in(rows)
-    panels = choose_panels(rows, settings)
-    figure, axes = plt.subplots(
-        len(panels),
-        len(panels[0]),
-        figsize=(1 + 3.3 * len(panels[0]), 0.8 + 3.2 * len(panels)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
+    figure, axes, placed = grid_of(choose_panels(rows, settings))
     checkpoints = sorted(rows["checkpoint"].unique())
     colors = plt.get_cmap("viridis")(np.linspace(0.1, 0.9, len(checkpoints))[::-1])
     layers = rows.groupby("depth")["layer"].first()
-    for axis in axes.flat:
-        axis.set_visible(False)
-    for line, column, name, runs in ((r, c, *panel) for r, row in enumerate(panels) for c, panel in enumerate(row)):
-        axis = axes[line, column]
-        axis.set_visible(True)
+    for axis, runs in placed:
         for at, color in zip(checkpoints, colors, strict=True):
             depth, mean, deviation = over_seeds(runs[runs["checkpoint"] == at], "depth", "id")
             axis.errorbar(depth, mean, deviation, marker="o", markersize=5, capsize=3, color=color, label=str(at))
-        axis.set_title(name, fontsize=13)
         axis.set_xticks(
             layers.index,
             [layer.replace("blocks.", "block ") for layer in layers],

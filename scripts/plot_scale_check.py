@@ -3,29 +3,17 @@
 
 import numpy as np
 from actdim import errors
-from actdim.figures import arguments, choose_panels, label, of_all_samples, plt, save, settings_in
+from actdim.figures import arguments, choose_panels, grid_of, label, of_all_samples, plt, save, settings_in
 from actdim.tables import DECIMATED, last_checkpoint, read_csv
 
 
 def main():
     chosen = arguments(__doc__, "id")
     rows = last_checkpoint(of_all_samples(read_csv(chosen.id), chosen))
-    panels = choose_panels(rows, settings_in(rows))
-    figure, axes = plt.subplots(
-        len(panels),
-        len(panels[0]),
-        figsize=(1 + 3.3 * len(panels[0]), 0.8 + 3.2 * len(panels)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
+    figure, axes, placed = grid_of(choose_panels(rows, settings_in(rows)))
     depths = sorted(rows["depth"].unique())
     colors = dict(zip(depths, plt.get_cmap("viridis")(np.linspace(0, 0.9, len(depths))), strict=True))
-    for axis in axes.flat:
-        axis.set_visible(False)
-    for line, column, name, runs in ((r, c, *panel) for r, row in enumerate(panels) for c, panel in enumerate(row)):
-        axis = axes[line, column]
-        axis.set_visible(True)
+    for axis, runs in placed:
         for (depth, layer), of_layer in runs.groupby(["depth", "layer"]):
             mean = of_layer[["id", *DECIMATED]].mean()
             deviation = of_layer[["id", *DECIMATED]].std().fillna(0)
@@ -36,7 +24,6 @@ def main():
         axis.set_xscale("log", base=2)
         axis.set_xticks(points, [f"{count:,}" for count in points], rotation=45)
         axis.minorticks_off()
-        axis.set_title(name, fontsize=13)
     for axis in axes[-1]:
         axis.set_xlabel("points")
     for axis in axes[:, 0]:

@@ -80,6 +80,27 @@ def choose_panels(rows, settings):
     return lines or [[(name, select(rows)) for name, select in configurations(rows, settings)]]
 
 
+def grid_of(panels):
+    """Return (figure, axes, [(axis, runs)]): titled axes that share their scales, for the rows of choose_panels."""
+    lines, columns = len(panels), max(map(len, panels))
+    figure, axes = plt.subplots(
+        lines,
+        columns,
+        figsize=(1 + 3.3 * columns, 0.8 + 3.2 * lines),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    placed = []
+    for line, row in zip(axes, panels, strict=True):
+        for axis, (name, runs) in zip(line, row, strict=False):
+            axis.set_title(name, fontsize=13)
+            placed.append((axis, runs))
+        for axis in line[len(row) :]:
+            axis.set_visible(False)
+    return figure, axes, placed
+
+
 def settings_in(table):
     """Return the names of the columns between study and checkpoint: the settings that tell runs apart."""
     columns = list(table.columns)

@@ -72,10 +72,10 @@ METHODS = {"auto": auto, "pynndescent": pynndescent, "exact": exact}
 
 
 def seconds(method, n, features, effort=1):
-    """Return about how long a method takes on 2 cores; fitted by benchmarks/methods.py."""
+    """Return about how long a job of a method takes on 2 cores, its imports included; by benchmarks/methods.py."""
     if method is exact:
-        return 0.3 + n**2 * (4e-12 * features + 1e-9)
-    return 2.0 + effort * n * (2e-7 * features + 4e-5)
+        return 0.8 + n**2 * (7.4e-12 * features + 1.5e-9)
+    return 2.7 + effort * n * (1.5e-7 * features + 4.3e-5)
 
 
 def audit(distances, true):

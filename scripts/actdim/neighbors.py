@@ -93,7 +93,7 @@ def descend(points, k, seed, effort):
     graph = nn_descent_class()(
         centered,
         n_neighbors=min(effort * (k + 1), n - 1),
-        n_trees=effort * min(32, 5 + round(n**0.25)),
+        n_trees=effort * max(3, min(12, round(2 * np.log10(n)))),  # at effort 1, pynndescent's own choice
         n_iters=effort * max(5, round(np.log2(n))),
         random_state=seed,
         n_jobs=THREADS,

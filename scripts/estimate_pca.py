@@ -4,10 +4,9 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
 from actdim import errors, estimates
 from actdim.estimators.pca import pca
-from actdim.hdf5 import open_layer
+from actdim.hdf5 import open_layer, rows_by_class
 from actdim.provenance import made_by
 
 
@@ -22,10 +21,8 @@ def main():
     with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
         if not arguments.by_class:
             results = [(None, estimates.estimate(len(points), pca, points))]
-        elif labels is None:
-            raise errors.UserError(f"{arguments.activations}: has no /labels; --by-class needs them")
         else:
-            parts = [(int(label), np.flatnonzero(labels == label)) for label in np.unique(labels)]
+            parts = rows_by_class(arguments.activations, labels)
             results = [(label, estimates.estimate(len(rows), pca, points[rows])) for label, rows in parts]
     estimates.write(
         arguments.output,

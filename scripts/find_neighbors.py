@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import h5py
-import numpy as np
 from actdim import errors, neighbors
 from actdim.files import whole
-from actdim.hdf5 import FORMAT, open_layer, write_lists
+from actdim.hdf5 import FORMAT, open_layer, rows_by_class, write_lists
 from actdim.provenance import made_by
 from actdim.subsets import decimate
 
@@ -28,14 +27,13 @@ def main():
         raise errors.UserError(f"--k {arguments.k}: should be 2 or more")
 
     with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
-        if arguments.by_class and labels is None:
-            raise errors.UserError(f"{arguments.activations}: has no /labels; --by-class needs them")
+        classes = rows_by_class(arguments.activations, labels) if arguments.by_class else None
         with whole(arguments.output) as beside, h5py.File(beside, "w") as file:
             if arguments.by_class:
-                for label in np.unique(labels):
+                for label, rows in classes:
                     group = file.create_group(f"classes/{label}")
-                    group["rows"] = np.flatnonzero(labels == label)
-                    search(points[group["rows"][:]], group, arguments)
+                    group["rows"] = rows
+                    search(points[rows], group, arguments)
             else:
                 search(points, file, arguments)
             file.attrs.update(

@@ -66,6 +66,13 @@ def plain(value):
     return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
 
 
+def rows_by_class(path, labels):
+    """Return [(class, its rows)] of the labels of an activations file; UserError where it has none."""
+    if labels is None:
+        raise UserError(f"{path}: has no /labels; --by-class needs them")
+    return [(int(label), np.flatnonzero(labels == label)) for label in np.unique(labels)]
+
+
 def write_lists(group, indices, distances, decimated, report):
     """Write neighbor lists and the report of their search to a group of an HDF5 file."""
     group["indices"], group["distances"] = indices, distances

@@ -9,7 +9,7 @@ sys.path.append(f"{workflow.basedir}/scripts")
 from actdim.errors import UserError
 from actdim.paths import ACTIVATIONS, BY_CLASS, CHECKPOINTS, ID, NEIGHBORS, RUN, checkpoint_folders, dump_of, id_files
 from actdim.provenance import code_digest
-from actdim.registered import modules_of
+from actdim.registered import code_of
 from actdim.registry import ESTIMATORS
 from actdim.settings import digest
 from actdim.studies import PCA, load_config, load_study, stage_of
@@ -43,7 +43,7 @@ def set_options(settings):
 
 def code_of_run(program):
     """The digest of a program that also runs the code of the run's own model and data set."""
-    return lambda wildcards: code_digest(program, *modules_of(run_of(wildcards).settings))
+    return lambda wildcards: code_digest(program, *code_of(run_of(wildcards).settings))
 
 
 def activations_of(wildcards):

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import torch
-from actdim import checkpoints, errors, registered, registry
+from actdim import checkpoints, errors, registered
 from actdim.activations import dump, layer_names
+from actdim.batches import on_device
+from actdim.datasets import data_set, load_samples
 from actdim.provenance import made_by
-from actdim.training import build_model, make_deterministic
+from actdim.steps import build_model
+from actdim.training import make_deterministic
 
 
 def main():
@@ -24,10 +27,11 @@ def main():
     run = json.loads(state["run"])
     settings = run["settings"]
     make_deterministic(settings["training"]["threads"])
-    model = build_model(settings, "cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_model(settings, device)
     model.load_state_dict(state["model"])
     layers = layer_names(model, arguments.layers)
-    samples = registered.build(registry.DATASETS, settings["dataset"]).load()[arguments.split]
+    split = load_samples(settings)[arguments.split]
     unit, metrics = max(state["metrics"].items())
     attributes = {
         "study": run["study"],
@@ -40,13 +44,14 @@ def main():
         "made_by": json.dumps(
             made_by(
                 __file__,
-                *registered.modules_of(settings),
+                *registered.code_of(settings),
                 libraries=("torch", "h5py"),
             )
         ),
     }
-    single = dump(arguments.output, model, samples, layers, attributes)
-    print(f"{len(samples.inputs)} samples of {arguments.split}, layers {', '.join(layers)}")
+    samples = on_device(split, data_set(settings), device)
+    single = dump(arguments.output, model, samples, split.index, layers, attributes)
+    print(f"{len(split.labels)} samples of {arguments.split}, layers {', '.join(layers)}")
     for layer in sorted(single):
         print(f"{layer}: stored as float32, for float16 would lose too much")
 

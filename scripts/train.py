@@ -29,7 +29,7 @@ def main():
     until = ends[-1] if arguments.until is None else arguments.until
     previous = last_checkpoint(arguments.previous) if arguments.previous else None
     start = int(previous.stem) if previous else 0
-    if until <= start:
+    if until <= start and previous:
         raise errors.UserError(f"--until {until}: should be after {start}, where training begins")
     checkpoints = check(Checkpoints, {"checkpoints": study.get("checkpoints")}, str(arguments.study)).checkpoints
     kept = sorted({at for at in checkpoints if start < at <= until or at == start == 0} | {until})
@@ -45,7 +45,7 @@ def main():
         "kept": kept,
         "made_by": made_by(
             __file__,
-            *registered.modules_of(settings),
+            *registered.code_of(settings),
             libraries=("torch", "numpy"),
         ),
     }

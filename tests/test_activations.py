@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 from actdim.activations import dump, forward, layer_names
-from actdim.datasets import Split
+from actdim.batches import on_device
+from actdim.datasets import DataSet, Split
 from actdim.errors import UserError
 from actdim.hdf5 import open_layer
 from torch import nn
@@ -37,6 +38,12 @@ def samples(n=1203, scale=1.0):
     return Split(inputs, rng.integers(0, 3, n), np.arange(n) + 7)
 
 
+def store(path, model, split, layers, attributes):
+    """Dump the activations of a model on a split."""
+    data = DataSet(shape=(5,), classes=3, sizes={}, load=dict)
+    return dump(path, model, on_device(split, data, "cpu"), split.index, layers, attributes)
+
+
 def read_layer(path, layer):
     """Return the points of a layer."""
     with open_layer(path, layer) as (points, _, _):
@@ -45,7 +52,7 @@ def read_layer(path, layer):
 
 def test_file_holds_what_the_model_computes(model, tmp_path):
     split = samples()
-    dump(tmp_path / "a.h5", model, split, ["input", "first", "second"], {"study": "odd"})
+    store(tmp_path / "a.h5", model, split, ["input", "first", "second"], {"study": "odd"})
     second = model.second(torch.from_numpy(split.inputs)).detach().numpy()
     with h5py.File(tmp_path / "a.h5") as file:
         np.testing.assert_array_equal(file["layers/input"][:], split.inputs.astype(np.float16))
@@ -71,10 +78,10 @@ def test_a_value_too_large_for_float16_is_kept(model, tmp_path, largest):
     """Only the layer that needs it becomes float32, although the value stands in the last batch."""
     split = samples()
     split.inputs[-1] = largest
-    assert dump(tmp_path / "a.h5", model, split, ["input", "second"], {}) == {"input", "second"}
+    assert store(tmp_path / "a.h5", model, split, ["input", "second"], {}) == {"input", "second"}
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["layers/input"].dtype == np.float32
-    assert dump(tmp_path / "b.h5", model, samples(), ["input", "second"], {}) == set()
+    assert store(tmp_path / "b.h5", model, samples(), ["input", "second"], {}) == set()
     np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input"), split.inputs)
 
 
@@ -83,20 +90,20 @@ def test_values_that_float16_would_blur_are_kept(model, tmp_path, scale, offset)
     """Tiny ones, and ones that lie close together far from 0: their neighbors must stay what they are."""
     split = samples(scale=scale)
     split = split._replace(inputs=split.inputs + np.float32(offset))
-    assert dump(tmp_path / "a.h5", model, split, ["input"], {}) == {"input"}
+    assert store(tmp_path / "a.h5", model, split, ["input"], {}) == {"input"}
     np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input"), split.inputs)
 
 
 def test_infinite_activations_stay_infinite(model, tmp_path):
     split = samples()
     split.inputs[3] = np.inf
-    assert dump(tmp_path / "a.h5", model, split, ["input"], {}) == set()
+    assert store(tmp_path / "a.h5", model, split, ["input"], {}) == set()
     assert np.isinf(read_layer(tmp_path / "a.h5", "input")[3]).all()
 
 
 def test_nothing_half_written_stays(model, tmp_path):
     with pytest.raises(RuntimeError):
-        dump(tmp_path / "a.h5", model, samples()._replace(inputs=np.ones((20, 4), np.float32)), ["input"], {})
+        store(tmp_path / "a.h5", model, samples()._replace(inputs=np.ones((20, 4), np.float32)), ["input"], {})
     assert list(tmp_path.iterdir()) == []
 
 

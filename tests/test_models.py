@@ -7,8 +7,8 @@ from actdim.activations import forward, layer_names
 from actdim.datasets import DataSet
 from actdim.errors import UserError
 
-IMAGES = DataSet(shape=(3, 32, 32), classes=10, load=dict)
-TOKENS = DataSet(shape=(4,), classes=97, load=dict, vocabulary=99)
+IMAGES = DataSet(shape=(3, 32, 32), classes=10, sizes={}, load=dict)
+TOKENS = DataSet(shape=(4,), classes=97, sizes={}, load=dict, vocabulary=99)
 
 
 def make(data=IMAGES, **settings):
@@ -72,7 +72,7 @@ def test_transformer_attention_is_causal_softmax_attention():
 
 
 def test_mlp():
-    model = make(DataSet(shape=(1, 8, 8), classes=10, load=dict), name="mlp", depth=3, width=20)
+    model = make(DataSet(shape=(1, 8, 8), classes=10, sizes={}, load=dict), name="mlp", depth=3, width=20)
     _, outputs = forward(model, torch.randn(5, 1, 8, 8), layer_names(model, ["all"]))
     assert {name: tuple(output.shape) for name, output in outputs.items()} == {
         "input": (5, 1, 8, 8),

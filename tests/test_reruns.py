@@ -172,7 +172,9 @@ def test_data_set_setting(done):
 
 
 def test_data_set_code(done):
-    edit(done, "scripts/actdim/datasets/digits.py", "images, labels, train_size", "images, labels, train_size, 1")
+    edit(
+        done, "scripts/actdim/datasets/digits.py", 'images, labels, SIZES["train"]', 'images, labels, SIZES["train"], 1'
+    )
     assert done.planned() == BEHIND_TRAINING | {"train": 3}
 
 
@@ -189,7 +191,12 @@ def test_model_code(done):
 def test_code_of_another_model_or_data_set(done):
     edit(done, "scripts/actdim/models/resnet18.py", "nn.ReLU(inplace=True)", "nn.GELU()")
     edit(done, "scripts/actdim/datasets/modular.py", "modulus: Annotated[int, Field(ge=3)] = 97", "modulus: int = 89")
-    edit(done, "scripts/actdim/registry.py", '"mlp": "actdim.models.mlp",', '"mlp": "actdim.models.mlp", "other": "x",')
+    edit(
+        done,
+        "scripts/actdim/registry.py",
+        '"mlp": "actdim.models.mlp:mlp",',
+        '"mlp": "actdim.models.mlp:mlp", "other": "x:y",',
+    )
     assert done.planned() == {}
 
 

@@ -1,9 +1,12 @@
 """Activations: captured from any model by module name, stored in HDF5 a layer a data set."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import h5py
 import numpy as np
 import torch
 
+from actdim.batches import normalize
 from actdim.errors import UserError
 from actdim.files import whole
 from actdim.hdf5 import FORMAT, INPUT
@@ -44,10 +47,11 @@ def forward(model, inputs, layers):
             handle.remove()
 
 
-def dump(path, model, samples, layers, attributes):
+def dump(path, model, samples, index, layers, attributes):
     """Write the activations of `layers` on `samples` to the HDF5 file `path`, whole or not at all.
 
-    samples: a datasets.Split. Values are float16, and float32 in a layer that does not fit it (see `fits_half`).
+    samples: batches.Samples, on the model's device; index: (n,) the row of each in the data set.
+    Values are float16, and float32 in a layer that does not fit it (see `fit_half`).
     Layout: /layers/<layer> (n, features) with its original shape, depth and whether it feeds the classifier;
     /labels, /logits, /sample_index; `attributes` on the file.
     Returns the names of the layers that float16 could not hold.
@@ -57,6 +61,7 @@ def dump(path, model, samples, layers, attributes):
         while True:
             with h5py.File(beside, "w") as file:
                 file.attrs.update({"format": FORMAT, **attributes})
+                file["labels"], file["sample_index"] = samples.labels.cpu(), index
                 misfits = write(file, model, samples, layers, single)
             if not misfits:
                 return single
@@ -64,41 +69,56 @@ def dump(path, model, samples, layers, attributes):
 
 
 def write(file, model, samples, layers, single):
-    """Write all samples batch by batch; return the layers, if any, whose values do not fit float16.
+    """Write all samples batch by batch, one while the next is computed.
 
-    single: the layers to write in float32.
+    single: the layers to write in float32. Returns the layers, if any, whose values turned out not to fit float16.
     """
-    device = next(model.parameters()).device
-    n = len(samples.inputs)
-    edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for fits_half looks at spreads
-    for rows in map(slice, edges[:-1], edges[1:]):
-        logits, outputs = forward(model, torch.from_numpy(samples.inputs[rows]).to(device), layers)
-        values = {f"layers/{name}": output.flatten(1).float().cpu().numpy() for name, output in outputs.items()}
-        misfits = {name for name in set(layers) - single if not fits_half(values[f"layers/{name}"])}
-        if misfits:
-            return misfits
-        values["logits"] = logits.float().cpu().numpy()
-        if rows.start == 0:
-            for name, value in values.items():
-                half = name.startswith("layers/") and name.removeprefix("layers/") not in single
-                file.create_dataset(name, (n, value.shape[1]), dtype=np.float16 if half else np.float32)
-            for depth, (name, output) in enumerate(outputs.items(), start=INPUT not in outputs):
-                own = file[f"layers/{name}"].attrs
-                own.update(shape=output.shape[1:], depth=depth, feeds_classifier=name == model.layers[-1])
-        for name, value in values.items():
-            file[name][rows] = value
-    file["labels"] = samples.labels
-    file["sample_index"] = samples.index
+    n = len(samples.labels)
+    edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for fit_half looks at spreads
+    with ThreadPoolExecutor(1) as writer:
+        written = None
+        for rows in map(slice, edges[:-1], edges[1:]):
+            logits, outputs = forward(model, normalize(samples.inputs[rows], samples), layers)
+            values = {name: output.flatten(1).float() for name, output in outputs.items()}
+            halves = {name: value.half() for name, value in values.items() if name not in single}
+            fits = fit_half(values, halves)
+            if not all(fits.values()):
+                return {name for name in halves if not fits[name]}
+            if rows.start == 0:
+                prepare(file, n, logits, {**values, **halves}, outputs, model)
+            arrays = {f"layers/{name}": value.cpu().numpy() for name, value in {**values, **halves}.items()}
+            if written:
+                written.result()
+            written = writer.submit(store, file, rows, {**arrays, "logits": logits.float().cpu().numpy()})
+        written.result()
     return set()
 
 
-def fits_half(values):
-    """Tell whether float16 holds a batch of activations (n, features): none overflows, and rounding stays small.
+def prepare(file, n, logits, values, outputs, model):
+    """Create the data sets for n samples, from a first batch of logits, values to store and outputs of layers."""
+    file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
+    for depth, (name, output) in enumerate(outputs.items(), start=INPUT not in outputs):
+        dtype = np.float16 if values[name].dtype == torch.float16 else np.float32
+        own = file.create_dataset(f"layers/{name}", (n, values[name].shape[1]), dtype=dtype).attrs
+        own.update(shape=output.shape[1:], depth=depth, feeds_classifier=name == model.layers[-1])
 
+
+def store(file, rows, arrays):
+    """Write the rows of a batch to the data sets of a file."""
+    for name, array in arrays.items():
+        file[name][rows] = array
+
+
+def fit_half(values, halves):
+    """Tell of each layer whether float16 holds a batch of it: none overflows, and rounding stays small.
+
+    values: {layer: (n, features) float32}; halves: the same in float16, of the layers to look at.
     Small is 1/1000 of the layer's spread: where all values are tiny, or lie close together far from 0, rounding
     would move neighbors about. Values that are infinite already lose nothing.
     """
-    finite = np.where(np.isfinite(values), values, 0)
-    with np.errstate(over="ignore"):
-        error = finite - finite.astype(np.float16)
-    return bool(np.isfinite(error).all() and np.mean(error**2) <= 1e-6 * np.mean(finite.var(axis=0)))
+    fits = []
+    for name, half in halves.items():
+        finite = torch.where(values[name].isfinite(), values[name], 0)
+        lost = torch.where(values[name].isfinite(), half.float() - values[name], 0)
+        fits.append(lost.isfinite().all() & (lost.square().mean() <= 1e-6 * finite.var(0, correction=0).mean()))
+    return dict(zip(halves, torch.stack(fits).tolist(), strict=True)) if fits else {}

@@ -14,40 +14,47 @@ TABLE = "actdim.registry"  # a run executes the entries that it names, not the t
 def code_digest(program, *entries):
     """Return a digest of the code of a program in scripts/, the library modules that it imports, and `entries`.
 
-    entries: modules that the program finds by name at run time (registry.MODELS["resnet18"], ...).
+    entries: module:function that the program finds by name at run time (registry.MODELS["resnet18"], ...); the
+    user's own modules lie in the working directory, and what they import from there counts too.
     The digest is taken over the syntax tree without docstrings: comments, formatting and file times do not count.
     """
-    files = [SCRIPTS / program, *filter(None, map(module_file, entries))]
+    modules = [entry.partition(":")[0] for entry in entries]
+    files = [SCRIPTS / program, *filter(None, map(module_file, modules))]
     seen = set()
     while files:
         file = files.pop()
         if file not in seen:
             seen.add(file)
             files.extend(imported(file))
-    lines = sorted(f"{file.relative_to(SCRIPTS)} {file_digest(file)}" for file in seen)
+    lines = sorted(f"{file.relative_to(root_of(file))} {file_digest(file)}" for file in seen)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 @functools.cache
 def imported(file):
-    """Return the library's files that a file imports, wherever in it the import stands."""
+    """Return the library's and the user's own files that a file imports, wherever in it the import stands."""
     names = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            folder = file.relative_to(SCRIPTS).parts[: -node.level] if node.level else ()
+            folder = file.relative_to(root_of(file)).parts[: -node.level] if node.level else ()
             module = ".".join([*folder, *filter(None, [node.module])])
             names.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
     names -= {"actdim", TABLE}
+    if root_of(file) == SCRIPTS:
+        names = {name for name in names if name.startswith("actdim.")}
     return [file for file in map(module_file, sorted(names)) if file]
 
 
+def root_of(file):
+    """Return the folder in which the name of a file's module begins: scripts/, or the user's working directory."""
+    return SCRIPTS if file.is_relative_to(SCRIPTS) else Path.cwd()
+
+
 def module_file(module):
-    """Return the file of a module of this library, or None for any other name."""
-    if not module.startswith("actdim."):
-        return None
-    path = SCRIPTS.joinpath(*module.split("."))
+    """Return the file of a module of this library or in the working directory, or None for any other name."""
+    path = (SCRIPTS if module.startswith("actdim.") else Path.cwd()).joinpath(*module.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
 
 

@@ -1,48 +1,78 @@
-"""How to find and call the functions that registry.py and the table of estimators name."""
+"""How to find and call the functions that a study names: those of registry.py, and the user's own."""
 
 import importlib
 import inspect
+import sys
+from pathlib import Path
 
-from pydantic import ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from actdim import registry
 from actdim.errors import UserError
 
 
-def find(table, name):
-    """Return the function that the entry `name` of a table stands for: it has its module's last name.
+class Settings(BaseModel):
+    """A section of a YAML file, of which every key is known and every number finite."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def place(table, name):
+    """Return the module:function that a name stands for: an entry of the table, or itself where it is the user's own.
 
     Raises UserError that lists the known names.
     """
-    if not isinstance(name, str) or name not in table:
-        raise UserError(f"unknown name {name!r}; known: {', '.join(table)}")
-    return getattr(importlib.import_module(table[name]), name)
+    if isinstance(name, str) and name in table:
+        return table[name]
+    module, colon, function = name.partition(":") if isinstance(name, str) else (None, None, None)
+    if not colon or not module or not function:
+        raise UserError(f"unknown name {name!r}; known: {', '.join(table)}, or module:function of your own")
+    return name
 
 
-def modules_of(settings):
-    """Return the modules of the data set and the model that a run's settings name: code that its jobs execute."""
-    return registry.DATASETS[settings["dataset"]["name"]], registry.MODELS[settings["model"]["name"]]
+def find(table, name):
+    """Return the function that a name stands for; the user's own modules lie in the working directory.
+
+    Raises UserError where there is no such module or function in it.
+    """
+    module, _, function = place(table, name).partition(":")
+    if name not in table and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{name!r}: no module {error.name!r} in {Path.cwd()} or installed") from None
+    except AttributeError:
+        raise UserError(f"{name!r}: module {module!r} has no {function!r}") from None
+    return found
 
 
-def settings_of(function):
-    """Return a pydantic model of a registered function's keyword settings, with `name` for the function's own."""
+def code_of(settings):
+    """Return the module:function of the data set and the model of a run: code that its jobs execute."""
+    return place(registry.DATASETS, settings["dataset"]["name"]), place(registry.MODELS, settings["model"]["name"])
+
+
+def settings_of(function, base=Settings):
+    """Return a pydantic model of a registered function's keyword settings, with `name` for the function's own.
+
+    base: a pydantic model of the settings that every function of its kind takes.
+    """
     settings = {
         key: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
         for key, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    return create_model(
-        function.__name__, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), name=(str, ...), **settings
-    )
+    return create_model(function.__name__, __base__=base, name=(str, ...), **settings)
 
 
 def build(table, settings, *arguments):
-    """Call the function that `settings["name"]` names with the positional `arguments` and the other settings.
+    """Call the function that `settings["name"]` names with the positional `arguments` and the settings it takes.
 
     Raises UserError where the function refuses them by a ValueError.
     """
-    keywords = {key: value for key, value in settings.items() if key != "name"}
+    function = find(table, settings["name"])
+    taken = inspect.signature(function).parameters.keys() & settings.keys()
     try:
-        return find(table, settings["name"])(*arguments, **keywords)
+        return function(*arguments, **{key: settings[key] for key in taken})
     except ValueError as error:
         raise UserError(f"{settings['name']}: {error}") from None

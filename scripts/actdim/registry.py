@@ -1,24 +1,24 @@
-"""The models, data sets and estimators that a study can name; adding one is a function and a line here.
+"""The models, data sets and estimators that a study can name: name -> module:function.
 
 A job executes only the entry that it names, so these tables are not part of its code digest and the module of the
 named entry is (see provenance.py): a new line reruns nothing.
 """
 
 MODELS = {
-    "mlp": "actdim.models.mlp",
-    "resnet18": "actdim.models.resnet18",
-    "transformer": "actdim.models.transformer",
+    "mlp": "actdim.models.mlp:mlp",
+    "resnet18": "actdim.models.resnet18:resnet18",
+    "transformer": "actdim.models.transformer:transformer",
 }
 
 DATASETS = {
-    "digits": "actdim.datasets.digits",
-    "modular": "actdim.datasets.modular",
-    "permutations": "actdim.datasets.permutations",
+    "digits": "actdim.datasets.digits:digits",
+    "modular": "actdim.datasets.modular:modular",
+    "permutations": "actdim.datasets.permutations:permutations",
 }
 
 ESTIMATORS = {
-    "twonn": "actdim.estimators.twonn",
-    "twonn_fit": "actdim.estimators.twonn_fit",
-    "gride": "actdim.estimators.gride",
-    "mle": "actdim.estimators.mle",
+    "twonn": "actdim.estimators.twonn:twonn",
+    "twonn_fit": "actdim.estimators.twonn_fit:twonn_fit",
+    "gride": "actdim.estimators.gride:gride",
+    "mle": "actdim.estimators.mle:mle",
 }

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from actdim import registered, registry
 from actdim.errors import UserError
+from actdim.registered import Settings
 
 SECTIONS = ("dataset", "model", "training")
 Count = Annotated[int, Field(ge=1)]
@@ -19,14 +20,8 @@ NonNegative = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 # The ends of the stages of training, one job each; one number is one stage.
 Stages = Annotated[
-    list[Count], Field(min_length=1), BeforeValidator(lambda ends: ends if isinstance(ends, list) else [ends])
+    list[Unit], Field(min_length=1), BeforeValidator(lambda ends: ends if isinstance(ends, list) else [ends])
 ]
-
-
-class Settings(BaseModel):
-    """A section of a YAML file: every key is known, every number finite."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Seed(Settings):
@@ -41,11 +36,32 @@ class Checkpoints(Settings):
     checkpoints: Annotated[list[Unit], Field(min_length=1)]
 
 
+class Augmentation(Settings):
+    """How to alter uint8 images for training, at random and in this order."""
+
+    crop: Unit = 0  # pixels of black around the image, before a window of its size is cut out
+    flip: bool = False  # left to right, every other one
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, to either side
+
+
+class Dataset(Settings):
+    """What every data set takes, beside its own settings."""
+
+    train_size: Count | None = None  # as many of the training samples; None: all
+    label_noise: Annotated[float, Field(ge=0, le=1)] = 0.0  # the fraction of training labels to replace
+    augmentation: Augmentation = Augmentation()
+
+
+REGISTERED = {"dataset": (registry.DATASETS, Dataset), "model": (registry.MODELS, Settings)}
+
+
 class Schedule(Settings):
     """The learning rate over training, as a factor of `lr`; lengths in the study's unit, epochs or steps."""
 
-    name: Literal["constant", "cosine"] = "constant"
+    name: Literal["constant", "cosine", "steps"] = "constant"
     length: Count | None = None  # of the cosine, down to 0; None: all of training
+    at: list[Count] = []  # of steps: where the rate falls
+    factor: Annotated[float, Field(gt=0)] = 0.1  # of steps: by which it does
     warmup: Unit = 0  # linear from 0
 
     @model_validator(mode="before")
@@ -54,11 +70,27 @@ class Schedule(Settings):
         """Let `cosine` stand for `{name: cosine}`."""
         return {"name": content} if isinstance(content, str) else content
 
+    @model_validator(mode="after")
+    def steps_are_stated(self):
+        """A rate that falls in steps says where."""
+        if (self.name == "steps") != bool(self.at):
+            raise ValueError("write where the rate falls: {name: steps, at: [60, 120], factor: 0.2}")
+        return self
+
+
+class Bottleneck(Settings):
+    """The autoencoder-bottleneck regularizer; see bottleneck.py."""
+
+    layer: str
+    width: Count  # of the code
+    weight: Annotated[float, Field(gt=0)] = 1.0  # of the reconstruction error in the loss
+    burn_in: Unit = 0  # epochs or steps in which the autoencoder alone learns from it
+
 
 class Length(Settings):
     """How long to train."""
 
-    epochs: Stages | None = None
+    epochs: Stages | None = None  # 0: the model as it comes, such as pretrained
     steps: Stages | None = None
 
     @model_validator(mode="after")
@@ -82,8 +114,19 @@ class Training(Length):
     weight_decay: NonNegative = 0.0
     schedule: Schedule = Schedule()
     batch_size: Count
+    class_weights: Literal["balanced"] | list[NonNegative] | None = None  # balanced: n / (classes * n of the class)
+    bottleneck: Bottleneck | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 (mixed) on a GPU, float32 on a CPU
+    compile: bool = False  # by torch.compile
     evaluate_every: Count = 1  # epochs or steps between rows of metrics.csv
     threads: Count = 1  # CPU threads of a run; its result depends on them
+
+    @model_validator(mode="before")
+    @classmethod
+    def nothing_to_state(cls, content):
+        """A model that is not trained, epochs: 0, needs no learning rate."""
+        untrained = isinstance(content, dict) and 0 in (content.get("epochs"), content.get("steps"))
+        return {"lr": 1.0, "batch_size": 1, **content} if untrained else content
 
     @model_validator(mode="after")
     def cosine_has_a_length(self):
@@ -94,7 +137,7 @@ class Training(Length):
                 raise ValueError(
                     "a cosine over several stages states its length: schedule: {name: cosine, length: 200}"
                 )
-            self.schedule = self.schedule.model_copy(update={"length": ends[0]})
+            self.schedule = self.schedule.model_copy(update={"length": max(1, ends[0])})
         if self.schedule.name == "cosine" and ends[-1] > self.schedule.length:
             raise ValueError(f"the cosine's length {self.schedule.length} should reach the end of training, {ends[-1]}")
         return self
@@ -177,8 +220,7 @@ def run_settings(study, chosen, where):
         sections[section][name] = chosen[key]
     training = check(Training, sections["training"], f"{where}: training")
     return {
-        "dataset": check_registered(registry.DATASETS, sections["dataset"], f"{where}: dataset"),
-        "model": check_registered(registry.MODELS, sections["model"], f"{where}: model"),
+        **{name: check_registered(name, sections[name], f"{where}: {name}") for name in REGISTERED},
         "training": training.model_dump(mode="json", exclude={"epochs", "steps"}),
         "seed": check(Seed, {"seed": chosen.get("seed", 0)}, where).seed,
     }
@@ -188,11 +230,8 @@ def locate(key, sections, where):
     """Return (section, setting) for a grid key: `weight_decay`, or `model.name` where two sections have it."""
     if key.removeprefix("training.") in ("epochs", "steps"):
         raise UserError(f"{where}: {key}: is the same for all runs of a study; state it in training")
-    known = {
-        "training": Training.model_fields,
-        "dataset": fields_of(registry.DATASETS, sections["dataset"], f"{where}: dataset"),
-        "model": fields_of(registry.MODELS, sections["model"], f"{where}: model"),
-    }
+    known = {name: schema_of(name, sections[name], f"{where}: {name}").model_fields for name in REGISTERED}
+    known["training"] = Training.model_fields
     section, dot, name = key.rpartition(".")
     places = [s for s, fields in known.items() if name in fields and (s == section or not dot)]
     if len(places) == 1:
@@ -205,21 +244,17 @@ def locate(key, sections, where):
     raise UserError(f"{where}: {key}: no setting of dataset, model or training; {hint}")
 
 
-def fields_of(table, section, where):
-    """Return the settings that the entry named by `section` takes."""
-    return registered.settings_of(function_of(table, section, where)).model_fields
-
-
-def function_of(table, section, where):
-    """Return the function that a section names; UserError where there is none of that name."""
+def schema_of(kind, section, where):
+    """Return the pydantic model of a dataset or model section; UserError where it names no known function."""
+    table, base = REGISTERED[kind]
     if "name" not in section:
         raise UserError(f"{where}.name: missing; known: {', '.join(table)}")
     try:
-        return registered.find(table, section["name"])
+        return registered.settings_of(registered.find(table, section["name"]), base)
     except UserError as error:
         raise UserError(f"{where}.name: {error}") from None
 
 
-def check_registered(table, section, where):
+def check_registered(kind, section, where):
     """Return a dataset or model section as a dict with every default filled in."""
-    return check(registered.settings_of(function_of(table, section, where)), section, where).model_dump(mode="json")
+    return check(schema_of(kind, section, where), section, where).model_dump(mode="json")

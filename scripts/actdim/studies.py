@@ -222,28 +222,35 @@ def numbers(values):
 
 def layers_of(run, layers):
     """Return the names of the layers that a run dumps; UserError where its model or data set cannot be made so."""
-    sections = json.dumps([run.settings["dataset"], run.settings["model"]])
-    return list(layers_on_paper(sections, tuple(layers)))
+    return list(outputs_of(run, layers))
+
+
+def outputs_of(run, layers):
+    """Return {layer: number of features} of the layers that a run dumps; see layers_of."""
+    sections = json.dumps({**{key: run.settings[key] for key in ("dataset", "model")}, "seed": 0})
+    return outputs_on_paper(sections, tuple(layers))
 
 
 @functools.cache
-def layers_on_paper(sections, layers):
-    """Return the layers of the model of (dataset, model) sections as JSON, built and run without data or weights."""
+def outputs_on_paper(settings, layers):
+    """Return {layer: features} for the dataset and model of settings as JSON, built and run without data or weights."""
     import torch
 
     from actdim.activations import forward, layer_names
+    from actdim.datasets import data_set
+    from actdim.steps import build_model
 
-    dataset, model = json.loads(sections)
-    data = registered.build(registry.DATASETS, dataset)
+    settings = json.loads(settings)
+    data = data_set(settings)
     with torch.device("meta"):
-        model = registered.build(registry.MODELS, model, data)
+        model = build_model(settings, "meta")
         inputs = torch.zeros((2, *data.shape), dtype=torch.int64 if data.vocabulary else torch.float32)
     names = layer_names(model, layers)
     _, outputs = forward(model, inputs, names)
     for name in names:
         if name not in outputs:
             raise UserError(f"activations.layers: the model never computes {name!r} as a whole; name a part of it")
-    return names
+    return {name: outputs[name][0].numel() for name in names}
 
 
 def stage_of(study, at):

@@ -3,18 +3,19 @@
 import csv
 import fcntl
 import json
-import math
 import os
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from actdim import checkpoints, registered, registry
+from actdim import checkpoints
+from actdim.batches import batches, normalize, on_device
+from actdim.datasets import data_set, load_samples
 from actdim.errors import UserError
 from actdim.files import as_json, flush, whole, write_json
+from actdim.steps import begin, learning_rate, mixed_precision, train_step
 
 EVALUATION_BATCH = 1024
 
@@ -35,10 +36,10 @@ def train(run, output, previous=None, save_every=10.0):
     training = run["settings"]["training"]
     make_deterministic(training["threads"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data = load_data(run["settings"]["dataset"], device)
-    model, optimizer = begin(run["settings"], device)
-    per_unit = batches(len(data["train"][1]), training["batch_size"]) if run["unit"] == "epochs" else 1
-    step, metrics = restore(open_resume(run, resume, previous), run, model, optimizer, per_unit, device)
+    data = load_data(run["settings"], device)
+    learner = begin(run["settings"], data["train"])
+    per_unit = batches(len(data["train"].labels), training["batch_size"]) if run["unit"] == "epochs" else 1
+    step, metrics = restore(open_resume(run, resume, previous), run, learner, device)
 
     until = run["until"] * per_unit
     print(f"training on {device} from {run['unit'][:-1]} {step / per_unit:g} to {run['until']}", flush=True)
@@ -48,16 +49,19 @@ def train(run, output, previous=None, save_every=10.0):
         unit, rest = divmod(step, per_unit)
         keep = rest == 0 and unit in run["kept"]
         if keep or (rest == 0 and unit % training["evaluate_every"] == 0 and unit not in metrics):
-            metrics[unit] = {"learning_rate": learning_rate(training, step, per_unit), **evaluate(model, data)}
+            metrics[unit] = {
+                "learning_rate": learning_rate(training, step, per_unit),
+                **evaluate(learner, data, training),
+            }
             print(progress(run, unit, metrics[unit], step - first, until - step, time.monotonic() - begun), flush=True)
         if keep:
-            checkpoints.save(resume / f"{unit:05d}.pt", snapshot(run, step, metrics, model, optimizer))
+            checkpoints.save(resume / f"{unit:05d}.pt", snapshot(run, step, metrics, learner))
         if step == until:
             break
         if time.monotonic() - saved >= save_every:
-            checkpoints.save(resume / "state.pt", snapshot(run, step, metrics, model, optimizer))
+            checkpoints.save(resume / "state.pt", snapshot(run, step, metrics, learner))
             saved = time.monotonic()
-        train_step(model, optimizer, data["train"], run["settings"], step, per_unit)
+        train_step(learner, data["train"], run["settings"], step, per_unit)
         step += 1
     finish(run, resume, output, metrics)
 
@@ -69,79 +73,34 @@ def make_deterministic(threads):
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms() loads the compiler too, for a second
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device
 
 
-def load_data(dataset, device):
-    """Return {split: (inputs, labels)} of a dataset section, whole and on the device."""
-    splits = registered.build(registry.DATASETS, dataset).load()
-    return {
-        name: (torch.from_numpy(split.inputs).to(device), torch.from_numpy(split.labels).to(device))
-        for name, split in splits.items()
-    }
-
-
-def build_model(settings, device="cpu"):
-    """Return the model of a run with fresh weights drawn from torch's current random state."""
-    data = registered.build(registry.DATASETS, settings["dataset"])
-    return registered.build(registry.MODELS, settings["model"], data).to(device)
-
-
-def begin(settings, device):
-    """Return a model and its optimizer as the run's seed makes them."""
-    torch.manual_seed(settings["seed"])
-    model = build_model(settings, device)
-    training = settings["training"]
-    common = {"lr": training["lr"], "weight_decay": training["weight_decay"], "fused": True}
-    if training["optimizer"] == "sgd":
-        return model, torch.optim.SGD(model.parameters(), momentum=training["momentum"], **common)
-    make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training["optimizer"]]
-    return model, make(model.parameters(), betas=tuple(training["betas"]), **common)
-
-
-def learning_rate(training, step, per_unit):
-    """Return the learning rate of the given step (0 is the first)."""
-    schedule, at = training["schedule"], step / per_unit
-    lr = training["lr"]
-    if schedule["warmup"]:
-        lr *= min(1.0, (step + 1) / (schedule["warmup"] * per_unit))
-    if schedule["name"] == "cosine":
-        lr *= 0.5 * (1 + math.cos(math.pi * min(1.0, at / schedule["length"])))
-    return lr
-
-
-def train_step(model, optimizer, train_data, settings, step, per_unit):
-    """Take one step of the optimizer on the step's batch."""
-    inputs, labels = train_data
-    batch = batch_rows(len(labels), settings["training"]["batch_size"], settings["seed"], step).to(labels.device)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(settings["training"], step, per_unit)
-    model.train()
-    optimizer.zero_grad(set_to_none=True)
-    cross_entropy(model(inputs[batch]), labels[batch]).backward()
-    optimizer.step()
-
-
-def batches(samples, batch_size):
-    """Return the number of batches in an epoch: full ones, for batch norm cannot train on a rest of one sample."""
-    return max(1, samples // batch_size)
-
-
-def batch_rows(samples, batch_size, seed, step):
-    """Return the rows of a step's batch: each epoch is one shuffled pass, which seed and epoch alone decide."""
-    epoch, number = divmod(step, batches(samples, batch_size))
-    order = np.random.default_rng([seed, epoch]).permutation(samples)
-    return torch.from_numpy(order[number * batch_size : (number + 1) * batch_size])
+def load_data(settings, device):
+    """Return {split: Samples} of a run, whole and on the device."""
+    return {name: on_device(split, data_set(settings), device) for name, split in load_samples(settings).items()}
 
 
 @torch.no_grad()
-def evaluate(model, data):
-    """Return mean cross-entropy (nats) and accuracy on each split: train_loss, train_accuracy, ..."""
-    model.eval()
+def evaluate(learner, data, training):
+    """Return mean cross-entropy (nats) and accuracy on each split: train_loss, train_accuracy, ...
+
+    With a bottleneck also its mean reconstruction error over batches: train_reconstruction_error, ...
+    """
+    learner.model.eval()
     result = {}
-    for split, (inputs, labels) in data.items():
-        logits = torch.cat([model(batch) for batch in inputs.split(EVALUATION_BATCH)])
-        result[f"{split}_loss"] = cross_entropy(logits, labels).item()
-        result[f"{split}_accuracy"] = (logits.argmax(1) == labels).double().mean().item()
+    for split, samples in data.items():
+        logits, errors = [], []
+        for batch in samples.inputs.split(EVALUATION_BATCH):
+            with mixed_precision(training, batch.device):
+                logits.append(learner.model(normalize(batch, samples)).float())
+            if learner.autoencoder:
+                errors.append(learner.autoencoder.error(learner.watched["output"]))
+        logits = torch.cat(logits)
+        result[f"{split}_loss"] = cross_entropy(logits, samples.labels).item()
+        result[f"{split}_accuracy"] = (logits.argmax(1) == samples.labels).double().mean().item()
+        if errors:
+            result[f"{split}_reconstruction_error"] = torch.stack(errors).mean().item()
     return result
 
 
@@ -155,14 +114,15 @@ def progress(run, unit, row, done, left, seconds):
     return f"{run['unit'][:-1]} {unit}/{run['until']}  {'  '.join(accuracies)}  {rest}"
 
 
-def snapshot(run, step, metrics, model, optimizer):
+def snapshot(run, step, metrics, learner):
     """Return everything that training needs to go on from here."""
     return {
         "run": json.dumps(run),
         "step": step,
         "metrics": metrics,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "model": learner.model.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "autoencoder": learner.autoencoder and learner.autoencoder.state_dict(),
         "random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
     }
 
@@ -188,8 +148,8 @@ def open_resume(run, resume, previous):
     return max(resume.glob("*.pt"), key=lambda file: file.stat().st_mtime_ns, default=previous)
 
 
-def restore(checkpoint, run, model, optimizer, per_unit, device):
-    """Bring model, optimizer and random states to where `checkpoint` left them; return (step, metrics).
+def restore(checkpoint, run, learner, device):
+    """Bring a Learner and random states to where `checkpoint` left them; return (step, metrics).
 
     Raises UserError where the checkpoint belongs to another run, or not to this stage.
     """
@@ -199,8 +159,10 @@ def restore(checkpoint, run, model, optimizer, per_unit, device):
     theirs = json.loads(state["run"])
     if theirs["settings"] != run["settings"] or theirs["unit"] != run["unit"]:
         raise UserError(f"{checkpoint}: of a run with other settings; train that stage again")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    learner.model.load_state_dict(state["model"])
+    learner.optimizer.load_state_dict(state["optimizer"])
+    if learner.autoencoder:
+        learner.autoencoder.load_state_dict(state["autoencoder"])
     torch.set_rng_state(state["random"]["cpu"].cpu())
     if torch.cuda.is_available():
         torch.cuda.set_rng_state_all([random.cpu() for random in state["random"]["cuda"]])

@@ -1,26 +1,24 @@
 """Handwritten digits, 8x8 gray scans, inside scikit-learn."""
 
 from importlib.util import find_spec
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from actdim.datasets import DataSet, split_at_random
 
-SAMPLES = 1797
+SIZES = {"train": 897, "validation": 900}
 
 
-def digits(*, train_size: Annotated[int, Field(ge=1, lt=SAMPLES)] = 897) -> DataSet:
-    """The 1,797 digits, standardized by the training pixels; `train_size` for training, the rest for validation."""
+def digits() -> DataSet:
+    """The 1,797 digits, standardized by the training pixels."""
 
     def load():
         # The file itself, for to import scikit-learn takes longer than all else that a dump does.
         folder = find_spec("sklearn").submodule_search_locations[0]
         table = np.loadtxt(f"{folder}/datasets/data/digits.csv.gz", delimiter=",", dtype=np.float32)
         images, labels = table[:, :-1].reshape(-1, 1, 8, 8), table[:, -1].astype(np.int64)
-        split = split_at_random(images, labels, train_size)
+        split = split_at_random(images, labels, SIZES["train"])
         mean, std = split["train"].inputs.mean(), split["train"].inputs.std()
         return {name: part._replace(inputs=(part.inputs - mean) / std) for name, part in split.items()}
 
-    return DataSet(shape=(1, 8, 8), classes=10, load=load)
+    return DataSet(shape=(1, 8, 8), classes=10, sizes=SIZES, load=load)

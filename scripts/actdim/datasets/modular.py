@@ -30,6 +30,9 @@ def modular(
         else:
             result = (a + b if operation == "sum" else a - b) % modulus
         tokens = np.stack([a, np.full_like(a, modulus), b, np.full_like(a, modulus + 1)], axis=1)
-        return split_at_random(tokens, result, round(train_fraction * len(tokens)))
+        return split_at_random(tokens, result, train_size)
 
-    return DataSet(shape=(4,), classes=modulus, load=load, vocabulary=modulus + 2)
+    equations = modulus * (modulus - (operation == "division"))
+    train_size = round(train_fraction * equations)
+    sizes = {"train": train_size, "validation": equations - train_size}
+    return DataSet(shape=(4,), classes=modulus, sizes=sizes, load=load, vocabulary=modulus + 2)

@@ -20,6 +20,8 @@ def permutations(
     (a o b)(x) = a(b(x)); the class is the number of the result in lexicographic order.
     """
     order = factorial(elements)
+    train_size = round(train_fraction * order**2)
+    sizes = {"train": train_size, "validation": order**2 - train_size}
 
     def load():
         group = np.array(list(itertools.permutations(range(elements))))
@@ -29,6 +31,6 @@ def permutations(
         number[group @ digits] = np.arange(order)
         result = number[np.take_along_axis(group[a], group[b], axis=1) @ digits]
         tokens = np.stack([a, np.full_like(a, order), b, np.full_like(a, order + 1)], axis=1)
-        return split_at_random(tokens, result, round(train_fraction * len(tokens)))
+        return split_at_random(tokens, result, train_size)
 
-    return DataSet(shape=(4,), classes=order, load=load, vocabulary=order + 2)
+    return DataSet(shape=(4,), classes=order, sizes=sizes, load=load, vocabulary=order + 2)

@@ -7,7 +7,6 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from actdim import registered, registry
-from actdim.activations import forward
 from actdim.batches import normalize, take_batch
 from actdim.bottleneck import Autoencoder, watch
 from actdim.datasets import data_set
@@ -38,20 +37,20 @@ def begin(settings, train):
     autoencoder, watched = None, {}
     if training["bottleneck"]:
         watched = watch(model, training["bottleneck"]["layer"])
-        autoencoder = make_autoencoder(training["bottleneck"], model, train, settings["seed"])
+        autoencoder = make_autoencoder(training["bottleneck"]["width"], model, watched, train, settings["seed"])
     weights = class_weights(training["class_weights"], train.labels, data_set(settings).classes)
     if training["compile"]:
         model.compile()
     return Learner(model, make_optimizer(training, model, autoencoder), weights, autoencoder, watched)
 
 
-def make_autoencoder(bottleneck, model, train, seed):
-    """Return the autoencoder of a layer; the model's own random numbers stay as they would be without it."""
+@torch.no_grad()
+def make_autoencoder(width, model, watched, train, seed):
+    """Return the autoencoder of the watched layer; the model's own random numbers stay as they would be without it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        _, outputs = forward(model, normalize(train.inputs[:2], train), [bottleneck["layer"]])
-        features = outputs[bottleneck["layer"]][0].numel()
-        return Autoencoder(features, bottleneck["width"]).to(train.labels.device)
+        model.eval()(normalize(train.inputs[:2], train))
+        return Autoencoder(watched["output"][0].numel(), width).to(train.labels.device)
 
 
 def make_optimizer(training, model, autoencoder):

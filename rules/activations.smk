@@ -9,6 +9,8 @@ rule dump_activations:
         f"{RUN}/logs/dump_activations/{{samples}}.log",
     benchmark:
         f"{RUN}/benchmarks/dump_activations/{{samples}}.tsv"
+    wildcard_constraints:
+        study=one_of(name for name, study in STUDIES.items() if study.activations.keep),
     conda:
         "../envs/train.yaml"
     threads: lambda w: run_of(w).settings["training"]["threads"]
@@ -25,3 +27,11 @@ rule dump_activations:
     shell:
         "scripts/dump_activations.py --checkpoint {input.checkpoints}/{params.file}"
         " --split {params.split} --layers {params.layers} --output {output.activations} > {log} 2>&1"
+
+
+# The same for a study that keeps none: Snakemake deletes them after the last job that needs them.
+use rule dump_activations as dump_activations_for_a_while with:
+    output:
+        activations=temp(ACTIVATIONS),
+    wildcard_constraints:
+        study=one_of(name for name, study in STUDIES.items() if not study.activations.keep),

@@ -1,6 +1,7 @@
 """What the rules share: the checked configuration, paths, and digests of the programs."""
 
 import json
+import re
 import shlex
 import sys
 
@@ -21,13 +22,18 @@ except UserError as mistakes:
     sys.exit(str(mistakes))
 
 
+def one_of(names):
+    """The regular expression of a wildcard that is one of some names; of none where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
     study="[^/]+",
     run="[^/]+~[^/]+(/[^/]+~[^/]+)*",
     until=r"\d+",
     samples=rf"\d+(-train)?({BY_CLASS})?",
     layer="[^/]+",
-    estimator="|".join(ESTIMATORS),
+    estimator=one_of(ESTIMATORS),
 
 
 def run_of(wildcards):

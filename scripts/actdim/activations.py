@@ -17,17 +17,27 @@ BATCH = 500
 def layer_names(model, wanted):
     """Return the names of the layers to capture: `wanted`, or for ["all"] the input and the model's own list.
 
-    Raises UserError where the model has no module of that name.
+    Raises UserError where the model has no module of that name, or no list.
     """
     if list(wanted) == ["all"]:
+        if not own_layers(model):
+            children = ", ".join(name for name, _ in model.named_children())
+            raise UserError(
+                f"activations.layers: the model lists no `layers` of its own; name some of its modules: {children}, ..."
+            )
         return [INPUT, *model.layers]
     known = [INPUT, *(name for name, _ in model.named_modules() if name)]
+    shown = [INPUT, *(own_layers(model) or known[1:])]
     for name in wanted:
         if name not in known:
-            raise UserError(
-                f"activations.layers: the model has no layer {name!r}; it has {', '.join([INPUT, *model.layers])}"
-            )
+            raise UserError(f"activations.layers: the model has no layer {name!r}; it has {', '.join(shown)}")
     return list(wanted)
+
+
+def own_layers(model):
+    """Return the names of layers that a model lists as its `layers`; None where it has none, or modules there."""
+    layers = getattr(model, "layers", None)
+    return layers if isinstance(layers, list | tuple) else None
 
 
 @torch.no_grad()
@@ -97,10 +107,11 @@ def write(file, model, samples, layers, single):
 def prepare(file, n, logits, values, outputs, model):
     """Create the data sets for n samples, from a first batch of logits, values to store and outputs of layers."""
     file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
+    last = (own_layers(model) or list(outputs))[-1]
     for depth, (name, output) in enumerate(outputs.items(), start=INPUT not in outputs):
         dtype = np.float16 if values[name].dtype == torch.float16 else np.float32
         own = file.create_dataset(f"layers/{name}", (n, values[name].shape[1]), dtype=dtype).attrs
-        own.update(shape=output.shape[1:], depth=depth, feeds_classifier=name == model.layers[-1])
+        own.update(shape=output.shape[1:], depth=depth, feeds_classifier=name == last)
 
 
 def store(file, rows, arrays):

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -22,29 +23,39 @@ def place(table, name):
 
     Raises UserError that lists the known names.
     """
-    if isinstance(name, str) and name in table:
-        return table[name]
-    module, colon, function = name.partition(":") if isinstance(name, str) else (None, None, None)
-    if not colon or not module or not function:
+    key = entry(table, name)
+    if key:
+        return table[key]
+    if not isinstance(name, str) or not all(name.partition(":")):
         raise UserError(f"unknown name {name!r}; known: {', '.join(table)}, or module:function of your own")
     return name
+
+
+def entry(table, name):
+    """Return the key of a name in a table: itself, or family:* for a name family:member; None where it has none."""
+    if not isinstance(name, str):
+        return None
+    family = f"{name.partition(':')[0]}:*"
+    return name if name in table else family if family in table else None
 
 
 def find(table, name):
     """Return the function that a name stands for; the user's own modules lie in the working directory.
 
-    Raises UserError where there is no such module or function in it.
+    For family:member it is what the family's function returns for the member.
+    Raises UserError where there is no such module, or no such function in it.
     """
     module, _, function = place(table, name).partition(":")
-    if name not in table and str(Path.cwd()) not in sys.path:
+    key = entry(table, name)
+    if not key and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
-        raise UserError(f"{name!r}: no module {error.name!r} in {Path.cwd()} or installed") from None
+        raise UserError(f"{name!r}: no module {error.name!r}, in {Path.cwd()} or installed") from None
     except AttributeError:
         raise UserError(f"{name!r}: module {module!r} has no {function!r}") from None
-    return found
+    return found(name.partition(":")[2]) if key and key.endswith(":*") else found
 
 
 def code_of(settings):
@@ -58,7 +69,10 @@ def settings_of(function, base=Settings):
     base: a pydantic model of the settings that every function of its kind takes.
     """
     settings = {
-        key: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        key: tuple(
+            otherwise if given is parameter.empty else given
+            for given, otherwise in ((parameter.annotation, Any), (parameter.default, ...))
+        )
         for key, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }

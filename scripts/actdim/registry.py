@@ -1,5 +1,7 @@
 """The models, data sets and estimators that a study can name: name -> module:function.
 
+family:* stands for many names, and its function returns the one of a member's name.
+
 A job executes only the entry that it names, so these tables are not part of its code digest and the module of the
 named entry is (see provenance.py): a new line reruns nothing.
 """
@@ -7,6 +9,7 @@ named entry is (see provenance.py): a new line reruns nothing.
 MODELS = {
     "mlp": "actdim.models.mlp:mlp",
     "resnet18": "actdim.models.resnet18:resnet18",
+    "torchvision:*": "actdim.models.torchvision_models:architecture",
     "transformer": "actdim.models.transformer:transformer",
 }
 

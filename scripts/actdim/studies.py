@@ -59,6 +59,7 @@ class Activations(Settings):
     split: OneOrMore[Literal["validation", "train"]] = ["validation"]
     layers: OneOrMore[str] = ["all"]
     by_class: bool = False  # measure each class by itself, too
+    keep: bool = True  # or delete the activations after the last job that needs them
 
 
 class StudyFile(Checkpoints):
@@ -196,9 +197,9 @@ def value_text(value, where):
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.+-]+", value)):
+    if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:+-]+", value)):
         return str(value)
-    raise UserError(f"{where}: a grid value should be a number, or a name of letters, digits and _.+-, not {value!r}")
+    raise UserError(f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, not {value!r}")
 
 
 def kept_checkpoints(file, ends, unit, where):
@@ -233,17 +234,30 @@ def outputs_of(run, layers):
 
 @functools.cache
 def outputs_on_paper(settings, layers):
-    """Return {layer: features} for the dataset and model of settings as JSON, built and run without data or weights."""
+    """Return {layer: features} for the dataset and model of settings as JSON, without reading data or weights."""
+    settings = json.loads(settings)
+    try:
+        return run_on("meta", settings, layers)
+    except (NotImplementedError, RuntimeError):
+        pass  # some models compute with values when they are made
+    try:
+        return run_on("cpu", settings, layers)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"model: {settings['model']['name']} cannot read these data: {reason}") from None
+
+
+def run_on(device, settings, layers):
+    """Return {layer: features} as the model computes them for two samples; "meta" is a device without values."""
     import torch
 
     from actdim.activations import forward, layer_names
     from actdim.datasets import data_set
     from actdim.steps import build_model
 
-    settings = json.loads(settings)
     data = data_set(settings)
-    with torch.device("meta"):
-        model = build_model(settings, "meta")
+    with torch.device(device):
+        model = build_model(settings, device)
         inputs = torch.zeros((2, *data.shape), dtype=torch.int64 if data.vocabulary else torch.float32)
     names = layer_names(model, layers)
     _, outputs = forward(model, inputs, names)

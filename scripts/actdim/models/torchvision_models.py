@@ -1,0 +1,118 @@
+"""The image classifiers of torchvision, with fresh weights or trained ones."""
+
+import difflib
+import itertools
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import nn
+
+
+def architecture(name):
+    """Return the function that makes torchvision's model of a name, with the setting `weights`.
+
+    Raises ValueError for an unknown name.
+    """
+
+    def make(data, *, weights: str | None = None) -> nn.Module:
+        return classifier(name, data, weights)
+
+    make.__name__ = name
+    return make
+
+
+def classifier(name, data, weights):
+    """Return the model `name` of torchvision for the DataSet `data`.
+
+    weights: None for fresh ones; a name of torchvision's (DEFAULT, IMAGENET1K_V1), which are downloaded where
+    torch.hub has no copy; or a file with a state dict. Where they are for another number of classes than the data
+    have, the classifier is fresh. Its `layers` are the model's children up to the classifier, and the input of that.
+    Raises ValueError for a name, weights or data that do not fit.
+    """
+    if len(data.shape) != 3 or data.shape[0] != 3:
+        raise ValueError(f"reads color images (3, height, width), and this data set has samples of shape {data.shape}")
+    from torchvision import models  # slow to import
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ValueError(
+            f"unknown to torchvision; it has {', '.join(difflib.get_close_matches(name, known, 5, 0))}, ..."
+        )
+    trained = state_of(models.get_model_weights(name), weights) if weights else None
+    model = models.get_model(name, weights=None, num_classes=data.classes)
+    drop_auxiliary_classifiers(model)
+    head = [key for key, module in model.named_modules() if isinstance(module, nn.Linear)][-1:]
+    if not head:
+        raise ValueError("has no linear classifier")
+    if trained:
+        load(model, head[0], trained, weights)
+    return with_layers(model, head[0])
+
+
+def drop_auxiliary_classifiers(model):
+    """Remove the classifiers that two of the models have half-way, for the loss is that of the last one."""
+    if getattr(model, "aux_logits", False):
+        model.aux_logits = False
+        for key in ("aux1", "aux2", "AuxLogits"):
+            if hasattr(model, key):
+                setattr(model, key, None)  # their forward() asks for it
+
+
+def state_of(known, weights):
+    """Return the state dict that the setting `weights` names; None on the meta device, where weights have no values."""
+    if weights in known.__members__:
+        try:
+            return None if on_paper() else known[weights].get_state_dict(progress=False, check_hash=True)
+        except URLError as error:
+            url = known[weights].url
+            raise ValueError(f"weights: cannot download {url} ({error.reason}); write the path of a copy") from None
+    if not Path(weights).exists():
+        raise ValueError(f"weights: no file {weights!r} and no weights of that name: {', '.join(known.__members__)}")
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError):
+        state = None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"weights: {weights} holds no state dict of torch.save(model.state_dict(), ...)")
+    return state
+
+
+def on_paper():
+    """Tell whether models are built without values, to know their shapes."""
+    return torch.get_default_device().type == "meta"
+
+
+def load(model, head, state, weights):
+    """Load a state dict but for auxiliary classifiers and, where it has other classes, the classifier `head`."""
+    own = model.state_dict()
+    fitting = {
+        key: value
+        for key, value in state.items()
+        if key in own and not (key.startswith(f"{head}.") and value.shape != own[key].shape)
+    }
+    lacking = sorted(own.keys() - fitting.keys() - {f"{head}.weight", f"{head}.bias"})
+    odd = sorted(key for key, value in fitting.items() if value.shape != own[key].shape)
+    if lacking or odd:
+        raise ValueError(f"weights: {weights} is of another model: {', '.join((lacking + odd)[:3])} does not fit")
+    model.load_state_dict(fitting, strict=False)
+
+
+def with_layers(model, head):
+    """Return the model with its `layers`, the last of them a module whose output is the input of the classifier.
+
+    (A few have a submodule of that name; a study lists theirs.)
+    """
+    linear = model.get_submodule(head)
+    model.set_submodule(head, nn.Sequential(OrderedDict(features=nn.Identity(), linear=linear)))
+    if "layers" not in dict(model.named_children()):
+        before = [called(key, child) for key, child in model.named_children() if key != head.partition(".")[0]]
+        model.layers = (*itertools.chain(*before), f"{head}.features")
+    return model
+
+
+def called(key, child):
+    """Return the names of what the model calls of a child: itself, or the members of a list."""
+    return [f"{key}.{i}" for i in range(len(child))] if isinstance(child, nn.ModuleList) else [key]

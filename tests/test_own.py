@@ -1,0 +1,172 @@
+"""Models and data sets that are not the project's: torchvision's, with trained weights, and modules of the user's."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from actdim import registered, registry
+from actdim.activations import forward, layer_names
+from actdim.datasets import DataSet
+from actdim.errors import UserError
+from torchvision import models
+
+COLOR = DataSet(shape=(3, 32, 32), classes=4, sizes={"train": 40, "validation": 60}, load=dict)
+MINE = """
+import numpy as np
+from actdim.datasets import DataSet, Split
+
+import shades
+
+
+def patches(*, classes: int = 4) -> DataSet:
+    def load():
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (100, 3, 32, 32)).astype(np.uint8) // shades.DIVISOR
+        labels, index = rng.integers(0, classes, 100), np.arange(100)
+        parts = {"train": slice(0, 40), "validation": slice(40, 100)}
+        return {name: Split(images[part], labels[part], index[part]) for name, part in parts.items()}
+
+    sizes = {"train": 40, "validation": 60}
+    return DataSet((3, 32, 32), classes, sizes, load, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+"""
+
+
+def make(name, data=COLOR, **settings):
+    return registered.build(registry.MODELS, {"name": name, **settings}, data)
+
+
+def trained(tmp_path, classes=4):
+    """Write the weights of a resnet18; return the file and the model."""
+    torch.manual_seed(5)
+    model = models.resnet18(num_classes=classes)
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    return str(tmp_path / "weights.pth"), model.eval()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg11", "densenet121", "mobilenet_v2"])
+def test_the_last_layer_is_what_the_classifier_reads(name):
+    model = make(f"torchvision:{name}").eval()
+    images = torch.randn(2, 3, 32, 32)
+    layers = layer_names(model, ["all"])
+    logits, outputs = forward(model, images, layers)
+    assert list(outputs) == layers
+    classifier = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    torch.testing.assert_close(classifier(outputs[layers[-1]]), logits)
+
+
+def test_trained_weights_are_torchvisions(tmp_path):
+    file, model = trained(tmp_path)
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(make("torchvision:resnet18", weights=file).eval()(images), model(images))
+
+
+def test_trained_weights_for_other_classes_get_a_fresh_classifier(tmp_path):
+    file, model = trained(tmp_path, classes=1000)
+    ours = make("torchvision:resnet18", weights=file).eval()
+    images = torch.randn(2, 3, 32, 32)
+    logits, outputs = forward(ours, images, ["layer4"])
+    assert logits.shape == (2, 4)
+    _, theirs = forward(model, images, ["layer4"])
+    torch.testing.assert_close(outputs["layer4"], theirs["layer4"])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("resnet19", {}, "torchvision:resnet19: unknown to torchvision; it has resnet18"),
+        ("resnet18", {"weights": "IMAGENET"}, "no file 'IMAGENET' and no weights of that name: IMAGENET1K_V1, DEFAULT"),
+        ("vgg11", {"weights": "resnet"}, "weights: .*weights.pth is of another model"),
+        ("resnet18", {"weights": "text"}, "weights: .*text.pth holds no state dict"),
+        ("squeezenet1_0", {}, "has no linear classifier"),
+    ],
+)
+def test_mistakes_about_a_torchvision_model(tmp_path, name, settings, message):
+    (tmp_path / "text.pth").write_text("weights")
+    files = {"resnet": trained(tmp_path)[0], "text": str(tmp_path / "text.pth")}
+    settings = {key: files.get(value, value) for key, value in settings.items()}
+    with pytest.raises(UserError, match=message):
+        make(f"torchvision:{name}", **settings)
+
+
+def test_gray_images_are_refused():
+    with pytest.raises(UserError, match=r"reads color images .* samples of shape \(1, 8, 8\)"):
+        make("torchvision:resnet18", COLOR._replace(shape=(1, 8, 8)))
+
+
+@pytest.fixture
+def own(project, tmp_path):
+    """A project whose study measures trained weights on a data set of the user's own, without training."""
+    (project.folder / "mine.py").write_text(MINE)
+    (project.folder / "shades.py").write_text("DIVISOR = 1\n")
+    file, _ = trained(tmp_path)
+    project.write(
+        {
+            "dataset": {"name": "mine:patches"},
+            "model": {"name": "torchvision:resnet18", "weights": file},
+            "training": {"epochs": 0},
+            "checkpoints": [0],
+            "activations": {"at": [0], "layers": ["layer1", "layer4.1", "fc.features"]},
+            "figures": ["id_over_depth"],
+        }
+    )
+    return project
+
+
+def test_a_pretrained_network_is_measured(own, tmp_path):
+    """From weights in a file to LLID and PID; its activations are those that torchvision's model computes."""
+    own.snakemake("results/tables/summary.csv")
+    summary = pd.read_csv(own.folder / "results/tables/summary.csv")
+    assert len(summary) == 1
+    assert summary["llid"][0] > 1
+    _, model = trained(tmp_path)
+    seen = {}
+    model.layer1.register_forward_hook(lambda module, inputs, output: seen.update(output=output.flatten(1)))
+    with h5py.File(own.folder / "results/tiny/seed~0/activations/00000.h5") as file:
+        images = np.random.default_rng(0).integers(0, 256, (100, 3, 32, 32))[file["sample_index"][:]]
+        with torch.no_grad():
+            logits = model((torch.from_numpy(images).float() / 255 - 0.5) / 0.25)
+        torch.testing.assert_close(torch.from_numpy(file["logits"][:]), logits, rtol=1e-4, atol=1e-4)
+        stored = torch.from_numpy(file["layers/layer1"][:]).float()
+        torch.testing.assert_close(stored, seen["output"], rtol=2e-3, atol=2e-3)
+        assert [name for name, layer in file["layers"].items() if layer.attrs["feeds_classifier"]] == ["fc.features"]
+    # its own code, and what that imports, is code of the run; a comment is not
+    (own.folder / "shades.py").write_text("DIVISOR = 1  # as they are\n")
+    own.snakemake("results/tables/summary.csv", "-n")
+    assert "train" not in own.planned()
+    (own.folder / "shades.py").write_text("DIVISOR = 2\n")
+    assert own.planned()["train"] == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "message"),
+    [
+        ("mine:nothing", "mlp", "dataset.name: 'mine:nothing': module 'mine' has no 'nothing'"),
+        ("yours:patches", "mlp", "dataset.name: 'yours:patches': no module 'yours', in "),
+        ("patches", "mlp", "or module:function of your own"),
+        ("digits", "torchvision:resnet18", "reads color images"),
+        ("mine:patches", "torchvision:swin_v2_t", None),
+        ("mine:patches", "torchvision:alexnet", "model: torchvision:alexnet cannot read these data: "),
+    ],
+)
+def test_mistakes_about_own_modules(project, dataset, model, message):
+    """Each is one line before any job."""
+    (project.folder / "mine.py").write_text(MINE)
+    (project.folder / "shades.py").write_text("DIVISOR = 1\n")
+    project.write(
+        {
+            "dataset": {"name": dataset},
+            "model": {"name": model},
+            "training": {"epochs": 0},
+            "checkpoints": [0],
+            "activations": {"at": [0]},
+        }
+    )
+    done = project.run("snakemake", "-n", "--cores", "1")
+    if message is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        said = [line for line in done.stderr.splitlines() if "tiny.yaml" in line]
+        assert done.returncode == 1
+        assert len(said) == 1
+        assert message in said[0], said

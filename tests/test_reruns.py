@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 
+import pandas as pd
 import yaml
 from conftest import STUDY, copy_project
 
@@ -226,3 +227,22 @@ def test_another_study(done):
 def test_figure_code(done):
     edit(done, "scripts/plot_llid.py", 'marker="o"', 'marker="s"')
     assert done.planned() == {"plot_llid": 1, "report": 1}
+
+
+def test_activations_that_are_not_kept(done):
+    """Deleted when nothing needs them any more, and dumped again from the checkpoints when something does."""
+    files = sorted(done.folder.glob("results/tiny/*/*/activations/*.h5"))
+    before = pd.read_csv(done.folder / "results/tables/id.csv")["id"]
+    done.write(changed(activations={"keep": False}))
+    assert done.planned() == {}
+    for file in files:
+        file.unlink()
+    assert done.planned() == {}
+    done.write(changed(activations={"keep": False}), estimators={"twonn": {"fraction": 0.9}})
+    assert not {"train", "dump_activations_for_a_while", "find_neighbors"} & done.planned().keys()
+    done.write(changed(activations={"keep": False}), neighbors={"method": "exact", "seed": 1})
+    assert done.planned() == BEHIND_DUMPS | {"dump_activations_for_a_while": 3}
+    done.snakemake()
+    assert not any(file.exists() for file in files)
+    assert done.planned() == {}
+    pd.testing.assert_series_equal(pd.read_csv(done.folder / "results/tables/id.csv")["id"], before)

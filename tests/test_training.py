@@ -221,3 +221,45 @@ def test_one_step_is_the_textbooks(tmp_path):
             weights[name] = (value.detach() - 0.1 * velocity[name]).requires_grad_()
     for name, value in weights.items():
         torch.testing.assert_close(last["model"][name].double(), value.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_steps_of_the_learning_rate_against_torch():
+    """The schedule of the paper's CIFAR-100: a fifth at epochs 60, 120 and 160."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [60, 120, 160], gamma=0.2)
+    settings = {"lr": 0.1, "schedule": {"name": "steps", "at": [60, 120, 160], "factor": 0.2, "warmup": 0}}
+    for epoch in range(200):
+        for step in (0, 2):  # of three in an epoch
+            assert learning_rate(settings, 3 * epoch + step, per_unit=3) == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+
+
+def study_with(extra, folder):
+    """Write the study with another setting of training; return its path."""
+    path = folder / "study.yaml"
+    path.write_text(STUDY.replace("{optimizer", f"{{{extra}, optimizer") + "checkpoints: [0, 10, 20, 30]\n")
+    return path
+
+
+@pytest.mark.parametrize("extra", ["precision: bfloat16", "bottleneck: {layer: hidden2, width: 4, burn_in: 5}"])
+def test_other_ways_to_train_go_on_as_well(undisturbed, tmp_path, extra):
+    """In stages it ends at the same weights as in one; they are not those of the plain training, but as good."""
+    path = study_with(extra, tmp_path)
+    whole = train(path, tmp_path / "whole")
+    train(path, tmp_path / "to~10", "--until", 10)
+    assert_identical(train(path, tmp_path / "to~30", "--until", 30, "--continue", tmp_path / "to~10"), whole)
+    plain = undisturbed[0]
+    assert not torch.equal(whole["model"]["classifier.weight"], plain["model"]["classifier.weight"])
+    accuracy, expected = (state["metrics"][30]["validation_accuracy"] for state in (whole, plain))
+    assert accuracy == pytest.approx(expected, abs=0.02)
+
+
+def test_compiled_training_is_the_same_mathematics(tmp_path):
+    """Without dropout, whose random numbers a compiled model draws otherwise."""
+    options = ("--until", 10, "--set", "dropout=0")
+    plain = train(study_with("precision: float32", tmp_path), tmp_path / "plain", *options)
+    compiled = train(study_with("compile: true", tmp_path), tmp_path / "compiled", *options)
+    assert compiled["model"].keys() == plain["model"].keys()
+    for name, value in plain["model"].items():
+        torch.testing.assert_close(compiled["model"][name], value, rtol=1e-2, atol=1e-3)

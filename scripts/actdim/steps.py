@@ -9,8 +9,7 @@ from torch.nn.functional import cross_entropy
 from actdim import registered, registry
 from actdim.batches import normalize, take_batch
 from actdim.bottleneck import Autoencoder, watch
-from actdim.datasets import data_set
-from actdim.errors import UserError
+from actdim.datasets import check_class_weights, data_set
 
 
 class Learner(NamedTuple):
@@ -75,8 +74,7 @@ def class_weights(wanted, labels, classes):
         return None
     if wanted == "balanced":
         return len(labels) / (classes * torch.bincount(labels, minlength=classes).clamp_min(1)).float()
-    if len(wanted) != classes:
-        raise UserError(f"training.class_weights: {len(wanted)} weights for {classes} classes; write one for each")
+    check_class_weights(wanted, classes)
     return torch.tensor(wanted, device=labels.device)
 
 

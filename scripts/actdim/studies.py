@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from actdim import neighbors, registered, registry
+from actdim.datasets import check_class_weights, data_set
 from actdim.errors import UserError
 from actdim.estimators.pca import pca
 from actdim.settings import Checkpoints, Settings, Unit, check, read_yaml, run_settings, stages_of_study
@@ -155,9 +156,22 @@ def make_runs(study, file, content, where):
             runs[name] = Run(study, name, chosen, settings)
             try:
                 layers_of(runs[name], file.activations.layers)
+                check_training(runs[name])
             except UserError as error:
                 raise UserError(f"{where}: {error}") from None
     return runs
+
+
+def check_training(run):
+    """Check what training asks of the data set and the model; UserError where they lack it."""
+    bottleneck, weights = run.settings["training"]["bottleneck"], run.settings["training"]["class_weights"]
+    if bottleneck:
+        try:
+            layers_of(run, [bottleneck["layer"]])
+        except UserError as error:
+            raise UserError(f"training.bottleneck.layer: {str(error).removeprefix('activations.layers: ')}") from None
+    if isinstance(weights, list):
+        check_class_weights(weights, data_set(run.settings).classes)
 
 
 def choose_figures(wanted, runs, where):
@@ -228,7 +242,7 @@ def layers_of(run, layers):
 
 def outputs_of(run, layers):
     """Return {layer: number of features} of the layers that a run dumps; see layers_of."""
-    sections = json.dumps({**{key: run.settings[key] for key in ("dataset", "model")}, "seed": 0})
+    sections = json.dumps({key: run.settings[key] for key in ("dataset", "model")})
     return outputs_on_paper(sections, tuple(layers))
 
 
@@ -252,7 +266,6 @@ def run_on(device, settings, layers):
     import torch
 
     from actdim.activations import forward, layer_names
-    from actdim.datasets import data_set
     from actdim.steps import build_model
 
     data = data_set(settings)

@@ -35,6 +35,8 @@ def data_set(settings):
     Raises UserError where its settings do not fit it.
     """
     data = registered.build(registry.DATASETS, settings["dataset"])
+    if len(data.shape) != 3 and any(settings["dataset"]["augmentation"].values()):
+        raise UserError(f"dataset.augmentation: is for images, and {settings['dataset']['name']} has none")
     wanted, available = settings["dataset"]["train_size"], data.sizes["train"]
     if wanted is None:
         return data
@@ -61,6 +63,12 @@ def load_samples(settings):
 
 
 LABEL_NOISE = 1  # beside a run's seed, tells its random numbers for this from those for other things
+
+
+def check_class_weights(weights, classes):
+    """Raise UserError where there is not one weight for each class."""
+    if len(weights) != classes:
+        raise UserError(f"training.class_weights: {len(weights)} weights for {classes} classes; write one for each")
 
 
 def split_at_random(inputs, labels, train_size, seed=0):

@@ -1,8 +1,6 @@
 rule dump_activations:
     input:
-        checkpoints=lambda w: expand(
-            CHECKPOINTS, study=w.study, run=w.run, until=stage_of(STUDIES[w.study], dump_of(w.samples)[1])
-        ),
+        checkpoints=checkpoints_of,
     output:
         activations=ACTIVATIONS,
     log:

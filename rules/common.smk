@@ -29,7 +29,7 @@ def one_of(names):
 
 wildcard_constraints:
     study="[^/]+",
-    run="[^/]+~[^/]+(/[^/]+~[^/]+)*",
+    run="[^/~]+~[^/~]+(/[^/~]+~[^/~]+)*",
     until=r"\d+",
     samples=rf"\d+(-train)?({BY_CLASS})?",
     layer="[^/]+",
@@ -52,10 +52,22 @@ def code_of_run(program):
     return lambda wildcards: code_digest(program, *code_of(run_of(wildcards).settings))
 
 
+def checkpoints_of(wildcards):
+    """The folder of checkpoints from which a set of samples is dumped."""
+    until = stage_of(STUDIES[wildcards.study], dump_of(wildcards.samples)[1])
+    return CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=until)
+
+
 def activations_of(wildcards):
     """The file of activations that holds a set of samples."""
     dump, _, _ = dump_of(wildcards.samples)
     return ACTIVATIONS.format(study=wildcards.study, run=wildcards.run, samples=dump)
+
+
+def search_options(wildcards):
+    """The options of a search for neighbors."""
+    search = STUDIES[wildcards.study].neighbors
+    return f"--method {search.method} --k {search.k} --seed {search.seed} {by_class(wildcards)}".rstrip()
 
 
 def by_class(wildcards):

@@ -7,6 +7,7 @@ rule find_neighbors:
         f"{RUN}/logs/find_neighbors/{{samples}}/{{layer}}.log",
     benchmark:
         f"{RUN}/benchmarks/find_neighbors/{{samples}}/{{layer}}.tsv"
+    priority: 1  # before another dump, for those that are not kept fill the disk
     conda:
         "../envs/estimate.yaml"
     threads: 1
@@ -14,16 +15,13 @@ rule find_neighbors:
         mem_mb=4000,
         runtime="1h",
     params:
-        method=lambda w: STUDIES[w.study].neighbors.method,
-        k=lambda w: STUDIES[w.study].neighbors.k,
-        seed=lambda w: STUDIES[w.study].neighbors.seed,
-        by_class=by_class,
+        search=search_options,
         code=code_digest("find_neighbors.py"),
     message:
         "Finding neighbors in {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
         "scripts/find_neighbors.py --activations {input.activations} --layer {wildcards.layer}"
-        " --method {params.method} --k {params.k} --seed {params.seed} {params.by_class} --output {output.neighbors} > {log} 2>&1"
+        " {params.search} --output {output.neighbors} > {log} 2>&1"
 
 
 rule estimate_id:
@@ -60,6 +58,7 @@ rule estimate_pca:
         f"{RUN}/logs/estimate_pca/{{samples}}/{{layer}}.log",
     benchmark:
         f"{RUN}/benchmarks/estimate_pca/{{samples}}/{{layer}}.tsv"
+    priority: 1
     conda:
         "../envs/estimate.yaml"
     threads: 1

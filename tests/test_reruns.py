@@ -134,7 +134,7 @@ def test_layer_added_to_the_dump(done):
 
 
 def test_dump_code(done):
-    edit(done, "scripts/actdim/activations.py", "BATCH = 500", "BATCH = 400")
+    edit(done, "scripts/actdim/activations.py", "BATCH = 100", "BATCH = 90")
     assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3}
 
 

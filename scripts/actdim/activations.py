@@ -1,6 +1,7 @@
 """Activations: captured from any model by module name, stored in HDF5 a layer a data set."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -11,7 +12,15 @@ from actdim.errors import UserError
 from actdim.files import whole
 from actdim.hdf5 import FORMAT, INPUT
 
-BATCH = 500
+BATCH = 100  # samples at once; larger activations of a wide layer take new memory each time, which is slow
+CACHED = 1 << 18  # values
+
+
+class Kept(NamedTuple):
+    """What a dump keeps of a layer's output on a batch."""
+
+    values: torch.Tensor  # (n, features), on the CPU
+    fits: bool  # whether they hold what the output held
 
 
 def layer_names(model, wanted):
@@ -41,15 +50,19 @@ def own_layers(model):
 
 
 @torch.no_grad()
-def forward(model, inputs, layers):
-    """Return (logits, {layer: output}) for a batch, the layers in the order in which the model reached them."""
-    outputs = {INPUT: inputs} if INPUT in layers else {}
+def forward(model, inputs, layers, keep=torch.clone):
+    """Return (logits, {layer: output}) for a batch, the layers in the order in which the model reached them.
 
-    def keep(name):
-        # A copy, for a later operation may work in place.
-        return lambda module, arguments, output: outputs.update({name: output.detach().clone()})
-
-    handles = [model.get_submodule(name).register_forward_hook(keep(name)) for name in layers if name != INPUT]
+    keep: what to keep of an output, at once; a copy at least, for a later operation may work in place.
+    """
+    outputs = {INPUT: keep(inputs)} if INPUT in layers else {}
+    handles = [
+        model.get_submodule(name).register_forward_hook(
+            lambda module, arguments, output, name=name: outputs.update({name: keep(output)})
+        )
+        for name in layers
+        if name != INPUT
+    ]
     try:
         return model.eval()(inputs), outputs
     finally:
@@ -61,7 +74,7 @@ def dump(path, model, samples, index, layers, attributes):
     """Write the activations of `layers` on `samples` to the HDF5 file `path`, whole or not at all.
 
     samples: batches.Samples, on the model's device; index: (n,) the row of each in the data set.
-    Values are float16, and float32 in a layer that does not fit it (see `fit_half`).
+    Values are float16, and float32 in a layer that does not fit it (see `halve`).
     Layout: /layers/<layer> (n, features) with its original shape, depth and whether it feeds the classifier;
     /labels, /logits, /sample_index; `attributes` on the file.
     Returns the names of the layers that float16 could not hold.
@@ -84,34 +97,35 @@ def write(file, model, samples, layers, single):
     single: the layers to write in float32. Returns the layers, if any, whose values turned out not to fit float16.
     """
     n = len(samples.labels)
-    edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for fit_half looks at spreads
+    edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for `halve` looks at spreads
     with ThreadPoolExecutor(1) as writer:
         written = None
         for rows in map(slice, edges[:-1], edges[1:]):
-            logits, outputs = forward(model, normalize(samples.inputs[rows], samples), layers)
-            values = {name: output.flatten(1).float() for name, output in outputs.items()}
-            halves = {name: value.half() for name, value in values.items() if name not in single}
-            fits = fit_half(values, halves)
-            if not all(fits.values()):
-                return {name for name in halves if not fits[name]}
+            inputs = normalize(samples.inputs[rows], samples)
+            logits, outputs = forward(model, inputs, layers, keep=halve)
+            if single:  # once more, for those layers alone
+                outputs |= forward(model, inputs, single, keep=lambda output: Kept(output.float().cpu(), True))[1]
+            misfits = {name for name, kept in outputs.items() if not kept.fits}
+            if misfits:
+                return misfits
             if rows.start == 0:
-                prepare(file, n, logits, {**values, **halves}, outputs, model)
-            arrays = {f"layers/{name}": value.cpu().numpy() for name, value in {**values, **halves}.items()}
+                prepare(file, n, logits, outputs, model)
             if written:
                 written.result()
+            arrays = {f"layers/{name}": kept.values.flatten(1).numpy() for name, kept in outputs.items()}
             written = writer.submit(store, file, rows, {**arrays, "logits": logits.float().cpu().numpy()})
         written.result()
     return set()
 
 
-def prepare(file, n, logits, values, outputs, model):
-    """Create the data sets for n samples, from a first batch of logits, values to store and outputs of layers."""
+def prepare(file, n, logits, outputs, model):
+    """Create the data sets for n samples, from the logits and the kept outputs of a first batch."""
     file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
     last = (own_layers(model) or list(outputs))[-1]
-    for depth, (name, output) in enumerate(outputs.items(), start=INPUT not in outputs):
-        dtype = np.float16 if values[name].dtype == torch.float16 else np.float32
-        own = file.create_dataset(f"layers/{name}", (n, values[name].shape[1]), dtype=dtype).attrs
-        own.update(shape=output.shape[1:], depth=depth, feeds_classifier=name == last)
+    for depth, (name, kept) in enumerate(outputs.items(), start=INPUT not in outputs):
+        dtype = np.float16 if kept.values.dtype == torch.float16 else np.float32
+        own = file.create_dataset(f"layers/{name}", (n, kept.values[0].numel()), dtype=dtype).attrs
+        own.update(shape=kept.values.shape[1:], depth=depth, feeds_classifier=name == last)
 
 
 def store(file, rows, arrays):
@@ -120,16 +134,35 @@ def store(file, rows, arrays):
         file[name][rows] = array
 
 
-def fit_half(values, halves):
-    """Tell of each layer whether float16 holds a batch of it: none overflows, and rounding stays small.
+def halve(output):
+    """Return a batch of a layer's activations (n, ...) as Kept in float16, on the CPU.
 
-    values: {layer: (n, features) float32}; halves: the same in float16, of the layers to look at.
-    Small is 1/1000 of the layer's spread: where all values are tiny, or lie close together far from 0, rounding
-    would move neighbors about. Values that are infinite already lose nothing.
+    They fit where none overflows and rounding stays small: 1/1000 of the layer's spread. Where all values are tiny,
+    or lie close together far from 0, rounding would move neighbors about. Values that are infinite already lose
+    nothing.
     """
-    fits = []
-    for name, half in halves.items():
-        finite = torch.where(values[name].isfinite(), values[name], 0)
-        lost = torch.where(values[name].isfinite(), half.float() - values[name], 0)
-        fits.append(lost.isfinite().all() & (lost.square().mean() <= 1e-6 * finite.var(0, correction=0).mean()))
-    return dict(zip(halves, torch.stack(fits).tolist(), strict=True)) if fits else {}
+    output = output.flatten(1).float()
+    half = output.half()
+    lost, spread = losses(output, half)
+    if not np.isfinite([lost, spread]).all():
+        infinite = ~output.isfinite()
+        lost, spread = losses(output.masked_fill(infinite, 0), half.masked_fill(infinite, 0))
+    fits = bool(np.isfinite(lost) and lost <= 1e-6 * spread)
+    return Kept(half.cpu(), fits)
+
+
+def losses(output, half):
+    """Return (the sum of squares that rounding loses, the sum of squares about each feature's mean) as floats.
+
+    output: (n, features) float32; half: the same in float16. Row by row, for what fits a cache is fast.
+    """
+    chunk = len(output) if output.is_cuda else max(1, CACHED // output.shape[1])
+    origin = output[0]  # to subtract it first keeps digits where all values lie far from 0
+    sums = torch.zeros(output.shape[1], dtype=torch.float64, device=output.device)
+    totals = torch.zeros(2, dtype=torch.float64, device=output.device)
+    for values, rounded in zip(output.split(chunk), half.split(chunk), strict=True):
+        error, shifted = (rounded.float() - values).flatten(), values - origin
+        sums += shifted.sum(0)
+        totals += torch.stack([error @ error, shifted.flatten() @ shifted.flatten()])
+    lost, squares = totals.tolist()
+    return lost, squares - (sums.square().sum() / len(output)).item()

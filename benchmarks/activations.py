@@ -1,0 +1,98 @@
+"""How fast activations are stored: a dump beside the forward pass alone and the disk alone, in one run.
+
+    python benchmarks/activations.py [--folder results]
+
+Each dump computes all layers of a network on random images and writes them as float16. Printed as the README's table.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+from actdim import registered, registry
+from actdim.activations import BATCH, dump, forward, layer_names
+from actdim.batches import normalize, on_device
+from actdim.datasets import DataSet, Split
+from actdim.training import make_deterministic
+
+CASES = [  # model settings, images
+    ({"name": "resnet18", "width": 64}, 1000),
+    ({"name": "resnet18", "width": 8}, 5000),
+    ({"name": "mlp", "depth": 6, "width": 1024}, 20_000),
+]
+REPEATS = 3
+THREADS = 2
+DATA = DataSet(shape=(3, 32, 32), classes=10, sizes={}, load=dict, mean=(0.5,) * 3, std=(0.25,) * 3)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", default=".", help="on the disk to write to")
+    arguments = parser.parse_args()
+    make_deterministic(THREADS)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    print("| network, images | activations | forward alone | disk alone | dump | slower / dump |")
+    print("|---|---|---|---|---|---|")
+    for settings, n in CASES:
+        size, rows = measure(settings, n, device, arguments.folder)
+        ahead, dumping, disk = (statistics.median(column) for column in zip(*rows, strict=True))
+        ratio = 100 * statistics.median(max(f, w) / d for f, d, w in rows)
+        name = f"{settings['name']}, width {settings['width']}, {n:,}"
+        print(f"| {name} | {size / 1e9:.2f} GB | {ahead:.1f} s | {disk:.1f} s | {dumping:.1f} s | {ratio:.0f} % |")
+
+
+def measure(settings, n, device, folder):
+    """Return (bytes, [seconds of the forward pass, the dump and the disk]), in turn, for the machine's speed wanders."""
+    rng = np.random.default_rng(0)
+    split = Split(rng.integers(0, 256, (n, *DATA.shape)).astype(np.uint8), np.zeros(n, np.int64), np.arange(n))
+    samples = on_device(split, DATA, device)
+    torch.manual_seed(0)
+    model = registered.build(registry.MODELS, settings, DATA).to(device)
+    layers, rows = layer_names(model, ["all"]), []
+    with tempfile.TemporaryDirectory(dir=folder) as inside:
+        path = Path(inside) / "activations.h5"
+        for _ in range(REPEATS):
+            ahead = seconds(compute, model, samples, layers)
+            dumping = seconds(dump, path, model, samples, split.index, layers, {})
+            size = path.stat().st_size
+            rows.append((ahead, dumping, seconds(write, path.with_name("bytes"), size)))
+    return size, rows
+
+
+def compute(model, samples, layers):
+    """Compute the activations as a dump does, and drop them."""
+
+    for inputs in samples.inputs.split(BATCH):
+        forward(model, normalize(inputs, samples), layers)
+    if samples.inputs.is_cuda:
+        torch.cuda.synchronize()
+
+
+def write(path, size):
+    """Write so many bytes to disk, and wait until they are there."""
+    block = np.random.default_rng(0).bytes(1 << 24)
+    with open(path, "wb") as file:
+        for start in range(0, size, len(block)):
+            file.write(block[: size - start])
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
+def seconds(work, *arguments):
+    """Return how long a piece of work takes."""
+    start = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -50,7 +50,7 @@ def main():
 
 
 def measure(settings, n, device, folder):
-    """Return (bytes, [seconds of the forward pass, the dump and the disk]), in turn, for the machine's speed wanders."""
+    """Return (bytes, [seconds of forward pass, dump and disk]): in turn, for the speed of the machine wanders."""
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (n, *DATA.shape)).astype(np.uint8), np.zeros(n, np.int64), np.arange(n))
     samples = on_device(split, DATA, device)

@@ -3,6 +3,7 @@ rule dump_activations:
         checkpoints=lambda w: expand(
             CHECKPOINTS, study=w.study, run=w.run, until=stage_of(STUDIES[w.study], dump_of(w.samples)[1])
         ),
+        data=ancient(data_of),
     output:
         activations=ACTIVATIONS,
     log:

@@ -38,15 +38,21 @@ def in_idx_format(name, kind, folder, mean, std):
     """Return the DataSet that torchvision's class `kind` reads."""
     require_folder(name, folder)
     raw = Path(folder, kind, "raw")
-    sizes = {split: count(raw / images, SIZES[split]) for split, (images, _) in FILES.items()}
+    sizes = {split: count(found(raw / images), SIZES[split]) for split, (images, _) in FILES.items()}
     return DataSet((1, 28, 28), 10, sizes, load=lambda: load(name, kind, folder), mean=mean, std=std)
 
 
+def found(path):
+    """Return an IDX file, unpacked or .gz, as it lies there; the unpacked one where neither does."""
+    packed = Path(f"{path}.gz")
+    return packed if packed.exists() and not Path(path).exists() else Path(path)
+
+
 def count(path, published):
-    """Return the number of samples that an IDX file states, unpacked or .gz; `published` where it cannot be read."""
-    for file, opened in ((path, open), (Path(f"{path}.gz"), gzip.open)):
-        with contextlib.suppress(OSError, EOFError, zlib.error), opened(file, "rb") as content:
-            return int.from_bytes(content.read(8)[4:]) or published
+    """Return the number of samples that an IDX file states; `published` where it cannot be read."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with contextlib.suppress(OSError, EOFError, zlib.error), opened(path, "rb") as content:
+        return int.from_bytes(content.read(8)[4:]) or published
     return published
 
 
@@ -54,8 +60,8 @@ def load(name, kind, folder):
     """Return {split: Split} as torchvision's class `kind` reads it."""
     import torchvision
 
-    files = {split: [f"{kind}/raw/{file}" for file in part] for split, part in FILES.items()}
-    with unpacked(folder, [file for part in files.values() for file in part]) as root:
+    files = {split: [found(Path(folder, kind, "raw", file)) for file in part] for split, part in FILES.items()}
+    with unpacked(folder, kind, [file for part in files.values() for file in part]) as root:
 
         def make(split):
             published = getattr(torchvision.datasets, kind)(root, train=split == "train")
@@ -64,25 +70,33 @@ def load(name, kind, folder):
                 raise ValueError(f"images of {images.shape[1:]} and labels to {labels.max()}, not (28, 28) and 9")
             return images[:, None], labels
 
-        return read(name, folder, {split: dict.fromkeys(part) for split, part in files.items()}, make)
+        inside = {split: {str(file.relative_to(folder)): None for file in part} for split, part in files.items()}
+        return read(name, folder, inside, make)
 
 
 @contextlib.contextmanager
-def unpacked(folder, files):
-    """Yield a folder with the files that torchvision reads: `folder`, or a passing one where some are there as .gz."""
-    packed = {file for file in files if not Path(folder, file).exists() and Path(folder, f"{file}.gz").exists()}
-    if not packed:
+def unpacked(folder, kind, files):
+    """Yield the folder that torchvision reads: `folder`, or a passing one where some of its `files` are .gz."""
+    if not any(file.suffix == ".gz" for file in files):
         yield folder
         return
     with tempfile.TemporaryDirectory() as root:
+        raw = Path(root, kind, "raw")
+        raw.mkdir(parents=True)
         for file in files:
-            Path(root, file).parent.mkdir(parents=True, exist_ok=True)
-            source = Path(folder, f"{file}.gz")
-            if file not in packed:
-                Path(root, file).symlink_to(Path(folder, file).absolute())
-                continue
-            try:
-                Path(root, file).write_bytes(gzip.decompress(source.read_bytes()))
-            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise UserError(f"{source}: damaged ({error}); put the published file in its place") from None
+            if file.suffix == ".gz":
+                (raw / file.stem).write_bytes(unpack(file))
+            else:
+                (raw / file.name).symlink_to(file.absolute())
         yield root
+
+
+def unpack(file):
+    """Return the content of a .gz file; UserError where it is damaged."""
+    try:
+        content = gzip.decompress(file.read_bytes())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{file}: damaged ({error}); put the published file in its place") from None
+    if not content:
+        raise UserError(f"{file}: damaged (nothing in it); put the published file in its place")
+    return content

@@ -2,6 +2,7 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/download.smk"
 include: "rules/train.smk"
 include: "rules/activations.smk"
 include: "rules/estimate.smk"

@@ -1,6 +1,7 @@
 rule dump_activations:
     input:
         checkpoints=checkpoints_of,
+        data=ancient(data_of),
     output:
         activations=ACTIVATIONS,
     log:

@@ -4,14 +4,17 @@ import json
 import re
 import shlex
 import sys
+from pathlib import Path
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
+from actdim.datasets.published import default_folder
 from actdim.errors import UserError
-from actdim.paths import ACTIVATIONS, BY_CLASS, CHECKPOINTS, ID, NEIGHBORS, RUN, checkpoint_folders, dump_of, id_files
+from actdim.paths import ACTIVATIONS, BY_CLASS, CHECKPOINTS, DOWNLOAD, ID, NEIGHBORS, RUN
+from actdim.paths import checkpoint_folders, dump_of, id_files
 from actdim.provenance import code_digest
 from actdim.registered import code_of
-from actdim.registry import ESTIMATORS
+from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.settings import digest
 from actdim.studies import PCA, load_config, load_study, stage_of
 
@@ -34,6 +37,7 @@ wildcard_constraints:
     samples=rf"\d+(-train)?({BY_CLASS})?",
     layer="[^/]+",
     estimator=one_of(ESTIMATORS),
+    dataset=one_of(DOWNLOADED),
 
 
 def run_of(wildcards):
@@ -56,6 +60,14 @@ def checkpoints_of(wildcards):
     """The folder of checkpoints from which a set of samples is dumped."""
     until = stage_of(STUDIES[wildcards.study], dump_of(wildcards.samples)[1])
     return CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=until)
+
+
+def data_of(wildcards):
+    """What download_dataset leaves once a run's data set is there; nothing where the data come from elsewhere."""
+    dataset = run_of(wildcards).settings["dataset"]
+    name = dataset["name"]
+    fetched = name in DOWNLOADED and Path(dataset["folder"]) == default_folder(name)
+    return [DOWNLOAD.format(study=wildcards.study, dataset=name)] if fetched else []
 
 
 def activations_of(wildcards):

@@ -1,6 +1,7 @@
 rule train:
     input:
         previous=lambda w: expand(CHECKPOINTS, study=w.study, run=w.run, until=stage_before(w)),
+        data=ancient(data_of),  # when they were downloaded makes no difference
     output:
         checkpoints=directory(CHECKPOINTS),
     log:

@@ -5,6 +5,7 @@ import itertools
 from actdim.studies import layers_of
 
 BY_CLASS = "-classes"
+DOWNLOAD = "results/{study}/data/{dataset}.downloaded"
 RUN = "results/{study}/{run}"
 CHECKPOINTS = f"{RUN}/checkpoints/to~{{until}}"
 ACTIVATIONS = f"{RUN}/activations/{{samples}}.h5"

@@ -17,6 +17,21 @@ DATASETS = {
     "digits": "actdim.datasets.digits:digits",
     "modular": "actdim.datasets.modular:modular",
     "permutations": "actdim.datasets.permutations:permutations",
+    "cifar10": "actdim.datasets.cifar:cifar10",
+    "cifar100": "actdim.datasets.cifar:cifar100",
+    "mnist": "actdim.datasets.mnist:mnist",
+    "fashionmnist": "actdim.datasets.mnist:fashionmnist",
+    "svhn": "actdim.datasets.svhn:svhn",
+    "imagefolder": "actdim.datasets.imagefolder:imagefolder",
+}
+
+# The data sets that can be downloaded, to data/<name>: name -> torchvision's class.
+DOWNLOADED = {
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+    "mnist": "MNIST",
+    "fashionmnist": "FashionMNIST",
+    "svhn": "SVHN",
 }
 
 ESTIMATORS = {

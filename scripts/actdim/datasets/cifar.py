@@ -1,0 +1,54 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009, Learning multiple layers of features from tiny images)."""
+
+from actdim.datasets import DataSet
+from actdim.datasets.published import read, require_folder
+
+SIZES = {"train": 50_000, "validation": 10_000}
+
+
+def cifar10(*, folder: str = "data/cifar10") -> DataSet:
+    """Color images of 10 kinds of things, 32x32; validation is the published test batch.
+
+    folder: holds `cifar-10-batches-py` with the pickles of the Python version.
+    """
+    require_folder("cifar10", folder)
+    return DataSet(
+        shape=(3, 32, 32),
+        classes=10,
+        sizes=SIZES,
+        load=lambda: load("cifar10", "CIFAR10", folder),
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2023, 0.1994, 0.2010),
+    )
+
+
+def cifar100(*, folder: str = "data/cifar100") -> DataSet:
+    """Color images of 100 kinds of things (the fine labels), 32x32; validation is the published test part.
+
+    folder: holds `cifar-100-python` with the pickles of the Python version.
+    """
+    require_folder("cifar100", folder)
+    return DataSet(
+        shape=(3, 32, 32),
+        classes=100,
+        sizes=SIZES,
+        load=lambda: load("cifar100", "CIFAR100", folder),
+        mean=(0.5071, 0.4865, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+    )
+
+
+def load(name, kind, folder):
+    """Return {split: Split} as torchvision's class `kind` reads it, which checks the MD5 of every file."""
+    import torchvision
+
+    kind = getattr(torchvision.datasets, kind)
+
+    def make(split):
+        published = kind(folder, train=split == "train")
+        return published.data.transpose(0, 3, 1, 2), published.targets
+
+    meta = [kind.meta["filename"], kind.meta["md5"]]
+    listed = {"train": [*kind.train_list, meta], "validation": [*kind.test_list, meta]}
+    files = {split: {f"{kind.base_folder}/{file}": md5 for file, md5 in part} for split, part in listed.items()}
+    return read(name, folder, files, make)

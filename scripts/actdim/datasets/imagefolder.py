@@ -1,0 +1,85 @@
+"""Images of one's own, in a folder for each class."""
+
+import functools
+import os
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from actdim.datasets import DataSet, Split
+from actdim.errors import UserError
+
+# Those that torchvision's ImageFolder reads.
+ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+Deviation = Annotated[float, Field(gt=0)]
+
+
+def imagefolder(
+    *,
+    folder: str,
+    size: Annotated[int, Field(ge=1)] = 224,
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
+    std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225),
+) -> DataSet:
+    """Images `train/<class>/*` and `validation/<class>/*` in a folder, as torchvision's ImageFolder finds them.
+
+    Each is converted to RGB, its shorter side resized to `size` pixels, and the center of size x size cut out. All are
+    held in memory: 3 x size x size bytes an image. mean, std: of red, green and blue, where 1 is the brightest; the
+    defaults are those of ImageNet. Classes are numbered in the order of their names, samples in that of their paths.
+    Raises UserError where the folders of the two parts do not hold the same classes, or a class has no image.
+    """
+    files = {split: list_images(os.path.join(folder, split)) for split in ("train", "validation")}
+    for split, other in (("train", "validation"), ("validation", "train")):
+        for name in files[split].keys() - files[other].keys():
+            raise UserError(f"dataset.folder: {folder}/{split} has a class {name!r} and {folder}/{other} has none")
+    return DataSet(
+        shape=(3, size, size),
+        classes=len(files["train"]),
+        sizes={split: sum(map(len, classes.values())) for split, classes in files.items()},
+        load=lambda: {split: load(classes, size) for split, classes in files.items()},
+        mean=tuple(mean),
+        std=tuple(std),
+    )
+
+
+@functools.cache
+def list_images(folder):
+    """Return {class: its image files}, both sorted, of a folder with a folder for each class.
+
+    Raises UserError where there is no such folder, no class in it, or no image in a class.
+    """
+    if not Path(folder).is_dir():
+        raise UserError(
+            f"dataset.folder: {folder}: no such folder; images should be in train/<class> and validation/<class>"
+        )
+    classes = {}
+    for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
+        classes[name] = [
+            os.path.join(place, file)
+            for place, _, names in sorted(os.walk(os.path.join(folder, name), followlinks=True))
+            for file in sorted(names)
+            if file.lower().endswith(ENDINGS)
+        ]
+        if not classes[name]:
+            raise UserError(f"dataset.folder: {folder}/{name}: no image in it; they end in {', '.join(ENDINGS)}")
+    if not classes:
+        raise UserError(f"dataset.folder: {folder}: should hold a folder for each class, with its images")
+    return classes
+
+
+def load(classes, size):
+    """Return the Split of {class: its image files}; UserError that names the file that is no image."""
+    from torchvision.datasets.folder import pil_loader
+    from torchvision.transforms.functional import center_crop, resize
+
+    paths = [path for files in classes.values() for path in files]
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
+    images = np.empty((len(paths), 3, size, size), dtype=np.uint8)
+    for image, path in zip(images, paths, strict=True):
+        try:
+            image[:] = np.asarray(center_crop(resize(pil_loader(path), size), size)).transpose(2, 0, 1)
+        except Exception as error:  # what damaged bytes lead to depends on the bytes
+            raise UserError(f"{path}: not an image that can be read ({' '.join(str(error).split())})") from None
+    return Split(images, labels, np.arange(len(paths)))

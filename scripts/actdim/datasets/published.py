@@ -1,0 +1,60 @@
+"""What the published image data sets share: their folders, and one line for a missing or damaged file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from actdim.datasets import Split
+from actdim.errors import UserError
+
+
+def default_folder(name):
+    """Return the folder to which the rule download_dataset downloads a data set."""
+    return Path("data", name)
+
+
+def require_folder(name, folder):
+    """Raise UserError where a data set should lie in a folder of the user's own that is not there."""
+    if Path(folder) != default_folder(name) and not Path(folder).is_dir():
+        raise UserError(
+            f"dataset.folder: {folder}: no such folder; leave out `folder` to have {name} in {default_folder(name)}, "
+            "downloaded where it is missing"
+        )
+
+
+def read(name, folder, files, make):
+    """Return {split: Split} of a data set as torchvision reads it.
+
+    name: of the data set; files: {split: {path inside `folder`: MD5 of the published file, or None}}; make(split):
+    returns uint8 images (n, channels, height, width) and their labels (n,), and may fail in any way. The index of a
+    sample is its row in the published split. Raises UserError that names what is missing or damaged.
+    """
+    splits = {}
+    for split in files:
+        try:
+            images, labels = make(split)
+            if len(images) != len(labels):
+                raise ValueError(f"{len(images)} images and {len(labels)} labels")
+        except Exception as error:  # what damaged bytes lead to depends on the bytes
+            raise fault(name, folder, files, split, error) from None
+        splits[split] = Split(
+            np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64), np.arange(len(labels), dtype=np.int64)
+        )
+    return splits
+
+
+def fault(name, folder, files, split, error):
+    """Return the UserError for a split that could not be read: the first missing or damaged file, and the remedy."""
+    from torchvision.datasets.utils import check_integrity
+
+    program = f"scripts/download_dataset.py --dataset {name} --output {folder}"
+    if not Path(folder).is_dir():
+        return UserError(f"{folder}: no such folder; download {name} to it by {program}, or copy its files there")
+    again = f"copy it there, or remove the folder and download {name} by {program}"
+    for file, md5 in {path: md5 for part in files.values() for path, md5 in part.items()}.items():
+        if not Path(folder, file).is_file():
+            return UserError(f"{Path(folder, file)}: missing; {again}")
+        if not check_integrity(Path(folder, file), md5):
+            return UserError(f"{Path(folder, file)}: damaged, for its MD5 is not that of the published file; {again}")
+    reason = " ".join(f"{type(error).__name__} {error}".split())
+    return UserError(f"{folder}: damaged: {' or '.join(files[split])} ({reason}); {again}")

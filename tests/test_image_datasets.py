@@ -1,0 +1,185 @@
+"""Image data sets: what is read is what was written, and a missing or damaged file is one line."""
+
+import gzip
+
+import numpy as np
+import pytest
+from actdim import datasets, registered, registry
+from actdim.errors import UserError
+from image_files import write_cifar, write_mnist, write_svhn
+from PIL import Image
+from torchvision.datasets import CIFAR10, CIFAR100, SVHN, ImageFolder
+from torchvision.transforms import CenterCrop, Compose, Resize
+
+
+def build(name, folder, **settings):
+    return registered.build(registry.DATASETS, {"name": name, "folder": str(folder), **settings})
+
+
+def write(name, folder, monkeypatch):
+    """Write the data set `name` to a folder in its published format; return the samples."""
+    if name.startswith("cifar"):
+        return write_cifar(folder, CIFAR10 if name == "cifar10" else CIFAR100, monkeypatch)
+    return write_svhn(folder, SVHN, monkeypatch) if name == "svhn" else write_mnist(folder, registry.DOWNLOADED[name])
+
+
+def assert_same(data, samples):
+    """A DataSet holds just these samples, in this order."""
+    splits = data.load()
+    for split, (images, labels) in samples.items():
+        assert splits[split].inputs.dtype == np.uint8
+        assert splits[split].labels.dtype == splits[split].index.dtype == np.int64
+        assert splits[split].inputs.shape[1:] == data.shape
+        np.testing.assert_array_equal(splits[split].inputs, images)
+        np.testing.assert_array_equal(splits[split].labels, labels)
+        np.testing.assert_array_equal(splits[split].index, np.arange(len(labels)))
+    assert len(data.mean) == len(data.std) == data.shape[0]
+    assert max(samples["train"][1]) == data.classes - 1
+
+
+def one_line(data):
+    """The line that is said on loading a DataSet."""
+    with pytest.raises(UserError) as mistake:
+        data.load()
+    assert len(str(mistake.value).splitlines()) == 1
+    return str(mistake.value)
+
+
+@pytest.mark.parametrize("name", registry.DOWNLOADED)
+def test_published_formats(name, tmp_path, monkeypatch):
+    samples = write(name, tmp_path / "local", monkeypatch)
+    assert_same(build(name, tmp_path / "local"), samples)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashionmnist"])
+def test_packed_files(name, tmp_path):
+    samples = write_mnist(tmp_path, registry.DOWNLOADED[name], packed=True)
+    before = sorted(tmp_path.rglob("*"))
+    data = build(name, tmp_path)
+    assert data.sizes == {"train": 60, "validation": 25}
+    assert_same(data, samples)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_published_sizes_before_there_are_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, sizes in {"mnist": (60000, 10000), "cifar100": (50000, 10000), "svhn": (73257, 26032)}.items():
+        assert tuple(registered.build(registry.DATASETS, {"name": name}).sizes.values()) == sizes
+
+
+@pytest.mark.parametrize("name", registry.DOWNLOADED)
+@pytest.mark.parametrize("harm", ["missing", "cut", "altered", "empty"])
+def test_every_file_missing_or_damaged(name, harm, tmp_path, monkeypatch):
+    write(name, tmp_path / "local", monkeypatch)
+    files = [path for path in (tmp_path / "local").rglob("*") if path.is_file()]
+    assert len(files) >= 2
+    for file in files:
+        content = file.read_bytes()
+        if harm == "missing":
+            file.unlink()
+        elif harm == "altered":
+            file.write_bytes(b"<html>" + content[6:])
+        else:
+            file.write_bytes(content[: len(content) // 2 if harm == "cut" else 0])
+        line = one_line(build(name, tmp_path / "local"))
+        assert file.name in line
+        assert ("missing" if harm == "missing" else "damaged") in line
+        assert f"scripts/download_dataset.py --dataset {name} --output {tmp_path}/local" in line
+        file.write_bytes(content)
+    build(name, tmp_path / "local").load()
+
+
+@pytest.mark.parametrize("cut", [0, 5, 300])
+def test_damaged_packed_file(cut, tmp_path):
+    write_mnist(tmp_path, packed=True)
+    file = tmp_path / "MNIST/raw/t10k-images-idx3-ubyte.gz"
+    file.write_bytes(file.read_bytes()[:cut])
+    assert f"{file}: damaged" in one_line(build("mnist", tmp_path))
+    file.write_bytes(b"no archive at all")
+    assert f"{file}: damaged" in one_line(build("mnist", tmp_path))
+    file.write_bytes(gzip.compress(b"no images"))
+    assert "damaged: MNIST/raw/t10k-images-idx3-ubyte.gz or " in one_line(build("mnist", tmp_path))
+
+
+def test_labels_of_other_samples(tmp_path):
+    write_mnist(tmp_path)
+    (tmp_path / "MNIST/raw/train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 1, 2, 3]))
+    assert "60 images and 3 labels" in one_line(build("mnist", tmp_path))
+
+
+@pytest.mark.parametrize("name", registry.DOWNLOADED)
+def test_no_folder(name, tmp_path, monkeypatch):
+    """One of the user's own should be there; the default one comes by download."""
+    with pytest.raises(UserError, match=f"^dataset.folder: elsewhere: no such folder; .* data/{name}"):
+        build(name, "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    assert f"data/{name}: no such folder; download {name} to it by" in one_line(build(name, f"data/{name}"))
+
+
+def write_images(folder, ending):
+    """Write ImageFolder's layout: colors, grays, a palette, transparency, of several sizes, one in a folder deeper."""
+    random = np.random.default_rng(0)
+    modes = ["RGB", "L", "P", "RGBA"] if ending == "png" else ["RGB", "L", "CMYK", "RGB"]
+    for split in ("train", "validation"):
+        for name in ("cat", "dog"):
+            place = folder / split / name
+            (place / "more").mkdir(parents=True)
+            for number, (mode, size) in enumerate(zip(modes, [(40, 24), (24, 24), (31, 50), (9, 5)], strict=True)):
+                pixels = Image.fromarray(random.integers(256, size=(*size, 3), dtype=np.uint8)).convert(mode)
+                pixels.save(place / ("more" if number == 2 else "") / f"{number}.{ending}")
+            (place / "notes.txt").write_text("no image")
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "JPEG"])
+def test_image_folder(ending, tmp_path):
+    """The samples of torchvision's class, in its order, resized and cut as its transforms do."""
+    write_images(tmp_path, ending)
+    data = build("imagefolder", tmp_path, size=16)
+    assert data.sizes == {"train": 8, "validation": 8}
+    same = {split: ImageFolder(tmp_path / split, Compose([Resize(16), CenterCrop(16)])) for split in data.sizes}
+    assert_same(
+        data,
+        {
+            split: (np.stack([np.asarray(image) for image, _ in folder]).transpose(0, 3, 1, 2), folder.targets)
+            for split, folder in same.items()
+        },
+    )
+
+
+def test_images_of_the_right_size_are_read_as_they_are(tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(2, 12, 12, 3), dtype=np.uint8)
+    for split, image in zip(("train", "validation"), pixels, strict=True):
+        (tmp_path / split / "one").mkdir(parents=True)
+        Image.fromarray(image).save(tmp_path / split / "one/a.png")
+    splits = build("imagefolder", tmp_path, size=12).load()
+    for split, image in zip(("train", "validation"), pixels, strict=True):
+        np.testing.assert_array_equal(splits[split].inputs[0], image.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+@pytest.mark.parametrize("kept", [0, 20, 0.5, -30])
+def test_damaged_image(ending, kept, tmp_path):
+    write_images(tmp_path, ending)
+    file = tmp_path / f"validation/dog/0.{ending}"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    assert one_line(build("imagefolder", tmp_path, size=16)).startswith(f"{file}: not an image that can be read")
+
+
+def test_folders_that_do_not_fit(tmp_path):
+    write_images(tmp_path, "png")
+    (tmp_path / "train/fox").mkdir()
+
+    def line():
+        datasets.imagefolder.list_images.cache_clear()
+        with pytest.raises(UserError) as mistake:
+            build("imagefolder", tmp_path)
+        return str(mistake.value)
+
+    assert line().startswith(f"dataset.folder: {tmp_path}/train/fox: no image in it")
+    (tmp_path / "train/dog/0.png").rename(tmp_path / "train/fox/0.png")
+    assert line() == f"dataset.folder: {tmp_path}/train has a class 'fox' and {tmp_path}/validation has none"
+    (tmp_path / "train").rename(tmp_path / "training")
+    assert line().startswith(f"dataset.folder: {tmp_path}/train: no such folder")
+    (tmp_path / "train").mkdir()
+    assert line().startswith(f"dataset.folder: {tmp_path}/train: should hold a folder for each class")

@@ -121,7 +121,10 @@ def test_snakemake_says_it_in_one_line_and_starts_nothing(project):
 def test_a_study_that_is_not_there(project):
     done = project.run("snakemake", "--cores", "2", "--config", "studies=[digit]")
     assert done.returncode == 1
-    assert "config.yaml: studies: no study 'digit' in studies/; it has digits, grokking, tiny" in done.stderr
+    assert (
+        "config.yaml: studies: no study 'digit' in studies/; it has cifar10, cifar100, digits, grokking, grokking_paper, tiny"
+        in done.stderr
+    )
 
 
 @pytest.mark.parametrize("study", [path.stem for path in (ROOT / "studies").glob("*.yaml")])

@@ -9,13 +9,13 @@ beside GPT2ForSequenceClassification of `transformers` of the same size, with to
 computes the last layer at all positions, has a dropout more, of the attention, and reads one fixed batch, which spares
 making it.
 
-resnet18: an epoch of ten batches of 128 random images 3 x 32 x 32 at width 64, crop with padding 4 and flip, SGD with
+resnet18: an epoch of five batches of 128 random images 3 x 32 x 32 at width 64, crop with padding 4 and flip, SGD with
 momentum; beside torchvision's resnet18 with the stem for small images and a plain loop over a DataLoader, with the same
 transforms of PIL images. Its loader has no workers on a CPU, where two took the cores from the training and the epoch
 was slower, and on a GPU as many as there are cores, at most 8.
 
 The device is chosen as in training. Methods take turns, each in a process of its own; milliseconds are the median of
-five of them, each of which gives its fastest step or epoch. Rows with a precision or `compile` are ours with that
+three of them, each of which gives its fastest step or epoch. Rows with a precision or `compile` are ours with that
 setting; all others compute in float32 on every device.
 """
 
@@ -39,8 +39,8 @@ from actdim.datasets import DataSet, Split  # noqa: E402
 from actdim.settings import run_settings  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-TURNS = 5
-IMAGES, CLASSES = 1280, 10
+TURNS = 3
+IMAGES, CLASSES = 640, 10
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 STUDIES = {
     "transformer": {
@@ -105,7 +105,7 @@ def measure(task, method, threads):
     for _ in range(1 if task == "resnet18" else 10):
         call()
     durations = []
-    for _ in range(2 if task == "resnet18" else 60):
+    for _ in range(2 if task == "resnet18" else 40):
         wait()
         begun = time.perf_counter()
         call()

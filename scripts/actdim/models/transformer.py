@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn.functional import conv2d, linear, scaled_dot_product_attention
+from torch.nn.functional import conv2d, scaled_dot_product_attention
 
 
 def transformer(
@@ -97,7 +97,7 @@ class Linear(nn.Linear):
     def forward(self, x):
         rows = x.numel() // self.in_features
         if x.device.type != "cpu" or not self.training or rows % IMAGES:
-            return linear(x, self.weight, self.bias)
+            return super().forward(x)
         images = x.reshape(IMAGES, rows // IMAGES, 1, self.in_features).permute(0, 3, 1, 2)
         mapped = conv2d(images, self.weight[:, :, None, None], self.bias)
         return mapped.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
@@ -107,12 +107,12 @@ IMAGES = 16  # that the rows are dealt to: for fewer, torch does not call oneDNN
 
 
 class Dropout(nn.Dropout):
-    """nn.Dropout in a third of the time on a CPU: each element takes 16 random bits, so that the rate is k / 65536."""
+    """nn.Dropout, on a CPU in a third of the time: each element takes 16 random bits, so the rate is k / 65536."""
 
     def forward(self, x):
-        if not self.training or not self.p:
-            return x
-        dropped = round(self.p * 2**16)
-        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        if x.device.type != "cpu" or not self.training or not self.p:
+            return super().forward(x)
+        dropped = min(round(self.p * 2**16), 2**16 - 1)
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 2**15
         return x * (kept * (1 / (1 - dropped / 2**16)))

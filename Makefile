@@ -21,6 +21,7 @@ benchmarks: $(VENV)/installed $(PEERS)/installed  ## the measured tables of the 
 	python benchmarks/neighbors.py
 	python benchmarks/methods.py
 	python benchmarks/intervals.py
+	python benchmarks/training.py
 
 clean:  ## remove the environments; results stay
 	rm -rf $(VENV) $(PEERS)

@@ -24,8 +24,8 @@ class Learner(NamedTuple):
 
 def build_model(settings, device="cpu"):
     """Return the model of a run with fresh weights drawn from torch's current random state."""
-    model = registered.build(registry.MODELS, settings["model"], data_set(settings)).to(device)
-    return model.to(memory_format=torch.channels_last) if torch.device(device).type == "cuda" else model
+    model = registered.build(registry.MODELS, settings["model"], data_set(settings))
+    return model.to(device, memory_format=torch.channels_last)  # faster convolutions on a GPU and on a CPU
 
 
 def begin(settings, train):

@@ -1,6 +1,7 @@
 """Training: a plain loop that can be killed at any moment and still ends with the same weights."""
 
 import csv
+import ctypes
 import fcntl
 import json
 import os
@@ -35,6 +36,7 @@ def train(run, output, previous=None, save_every=10.0):
         raise UserError(f"{output}: already there; remove it to train again, or choose another --output")
     training = run["settings"]["training"]
     make_deterministic(training["threads"])
+    keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = load_data(run["settings"], device)
     learner = begin(run["settings"], data["train"])
@@ -74,6 +76,19 @@ def make_deterministic(threads):
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device
+
+
+def keep_memory():
+    """Keep freed memory in the process, where it runs on glibc.
+
+    Otherwise every step asks the kernel for its activations anew, which took a sixth of the time of a ResNet-18.
+    """
+    if hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(M_MMAP_MAX, 0)
+        library.mallopt(M_TRIM_THRESHOLD, -1)
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def load_data(settings, device):

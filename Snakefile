@@ -8,6 +8,7 @@ include: "rules/estimate.smk"
 include: "rules/tabulate.smk"
 include: "rules/plot.smk"
 include: "rules/report.smk"
+include: "rules/plan.smk"
 
 
 rule all:

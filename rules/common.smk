@@ -41,6 +41,11 @@ def set_options(settings):
     return " ".join(f"--set {shlex.quote(pair)}" for pair in pairs)
 
 
+def config_options(*without):
+    """The configuration, less some keys, as options for a Snakemake within this one: studies='["digits"]'."""
+    return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in config.items() if key not in without)
+
+
 def code_of_run(program):
     """The digest of a program that also runs the code of the run's own model and data set."""
     return lambda wildcards: code_digest(program, *code_of(run_of(wildcards).settings))

@@ -7,6 +7,7 @@ include: "rules/activations.smk"
 include: "rules/estimate.smk"
 include: "rules/tabulate.smk"
 include: "rules/plot.smk"
+include: "rules/tensorboard.smk"
 include: "rules/report.smk"
 include: "rules/plan.smk"
 
@@ -16,6 +17,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        EVENTS,
         "results/report.html",
     localrule: True
     message:

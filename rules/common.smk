@@ -7,12 +7,23 @@ import sys
 sys.path.append(f"{workflow.basedir}/scripts")
 
 from actdim.errors import UserError
-from actdim.paths import ACTIVATIONS, BY_CLASS, CHECKPOINTS, ID, NEIGHBORS, RUN, checkpoint_folders, dump_of, id_files
+from actdim.paths import (
+    ACTIVATIONS,
+    BY_CLASS,
+    CHECKPOINTS,
+    ID,
+    NEIGHBORS,
+    RUN,
+    checkpoint_folders,
+    dump_of,
+    id_files,
+    sample_sets,
+)
 from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.registry import ESTIMATORS
 from actdim.settings import digest
-from actdim.studies import PCA, load_config, load_study, stage_of
+from actdim.studies import PCA, layers_of, load_config, load_study, stage_of
 
 try:
     CONFIG = load_config(config)

@@ -73,6 +73,19 @@ def by_class(wildcards):
     return "--by-class" if wildcards.samples.endswith(BY_CLASS) else ""
 
 
+def of_all_classes(wildcards):
+    """The estimates of a run from the samples of all classes together."""
+    activations = STUDIES[wildcards.study].activations
+    return expand(
+        ID,
+        study=wildcards.study,
+        run=wildcards.run,
+        estimator=CONFIG.estimators,
+        samples=[samples for samples in sample_sets(activations) if not samples.endswith(BY_CLASS)],
+        layer=layers_of(run_of(wildcards), activations.layers),
+    )
+
+
 def stage_before(wildcards):
     """The end of the stage before a train job's own, in a list; empty for the first."""
     return [until for until in STUDIES[wildcards.study].stages if until < int(wildcards.until)][-1:]

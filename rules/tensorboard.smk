@@ -6,19 +6,6 @@ EVENTS = [
 ]
 
 
-def of_all_classes(wildcards):
-    """The estimates of a run from the samples of all classes together."""
-    activations = STUDIES[wildcards.study].activations
-    return expand(
-        ID,
-        study=wildcards.study,
-        run=wildcards.run,
-        estimator=CONFIG.estimators,
-        samples=[samples for samples in sample_sets(activations) if not samples.endswith(BY_CLASS)],
-        layer=layers_of(run_of(wildcards), activations.layers),
-    )
-
-
 rule write_events:
     input:
         checkpoints=lambda w: expand(CHECKPOINTS, study=w.study, run=w.run, until=STUDIES[w.study].stages),

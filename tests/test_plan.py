@@ -92,6 +92,15 @@ def test_a_grid_of_rates_is_timed_once_and_momentum_apart(project):
     assert yaml.safe_load(done.stdout) == [3, 6], done.stderr
 
 
+def test_a_model_that_is_not_trained(project):
+    """It has no step to time, which a batch of one sample would not even allow."""
+    study = copy.deepcopy(STUDY) | {"model": {"name": "resnet18", "width": 2}, "training": {"epochs": 0}, "grid": [{}]}
+    project.write(study | {"checkpoints": [0], "activations": {"at": [0]}, "figures": ["id_over_depth"]})
+    _, rules, studies = planned(project)
+    assert rules["train"] == (1, 1)
+    assert studies["tiny"][1] > 0
+
+
 def test_a_study_that_is_wrong_is_one_line(project):
     project.write(STUDY | {"modle": {}})
     done = project.run("snakemake", "--cores", "2", "plan")

@@ -89,10 +89,12 @@ def measure(study, run):
         train_step(learner, samples, settings, number, batches(len(samples.labels), training["batch_size"]))
 
     fresh = size_of_checkpoint(study, run, learner, {})
-    timed(step, 0)  # the first one also prepares
-    steps = [timed(step, 1)]
-    while sum(steps) < 1 and len(steps) < 20:
-        steps.append(timed(step, len(steps) + 1))
+    steps = [0.0]  # of a model that is not trained
+    if study.stages[-1] > 0:
+        timed(step, 0)  # the first one also prepares
+        steps = [timed(step, 1)]
+        while sum(steps) < 1 and len(steps) < 20:
+            steps.append(timed(step, len(steps) + 1))
     n = EVALUATION_BATCH if steps[-1] < 0.2 else 64
     few = samples._replace(inputs=samples.inputs[:n], labels=samples.labels[:n])
     metrics = {}

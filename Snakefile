@@ -8,7 +8,9 @@ include: "rules/activations.smk"
 include: "rules/estimate.smk"
 include: "rules/tabulate.smk"
 include: "rules/plot.smk"
+include: "rules/tensorboard.smk"
 include: "rules/report.smk"
+include: "rules/plan.smk"
 
 
 rule all:
@@ -16,6 +18,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        EVENTS,
         "results/report.html",
     localrule: True
     message:

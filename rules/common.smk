@@ -10,13 +10,24 @@ sys.path.append(f"{workflow.basedir}/scripts")
 
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
-from actdim.paths import ACTIVATIONS, BY_CLASS, CHECKPOINTS, DOWNLOAD, ID, NEIGHBORS, RUN
-from actdim.paths import checkpoint_folders, dump_of, id_files
+from actdim.paths import (
+    ACTIVATIONS,
+    BY_CLASS,
+    CHECKPOINTS,
+    DOWNLOAD,
+    ID,
+    NEIGHBORS,
+    RUN,
+    checkpoint_folders,
+    dump_of,
+    id_files,
+    sample_sets,
+)
 from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.settings import digest
-from actdim.studies import PCA, load_config, load_study, stage_of
+from actdim.studies import PCA, layers_of, load_config, load_study, stage_of
 
 try:
     CONFIG = load_config(config)
@@ -49,6 +60,11 @@ def set_options(settings):
     """Settings as a program's options: --set weight_decay=0.001 --set seed=0."""
     pairs = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
     return " ".join(f"--set {shlex.quote(pair)}" for pair in pairs)
+
+
+def config_options(*without):
+    """The configuration, less some keys, as options for a Snakemake within this one: studies='["digits"]'."""
+    return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in config.items() if key not in without)
 
 
 def code_of_run(program):
@@ -85,6 +101,19 @@ def search_options(wildcards):
 def by_class(wildcards):
     """The option that takes each class of a set of samples by itself, where its name says so."""
     return "--by-class" if wildcards.samples.endswith(BY_CLASS) else ""
+
+
+def of_all_classes(wildcards):
+    """The estimates of a run from the samples of all classes together."""
+    activations = STUDIES[wildcards.study].activations
+    return expand(
+        ID,
+        study=wildcards.study,
+        run=wildcards.run,
+        estimator=CONFIG.estimators,
+        samples=[samples for samples in sample_sets(activations) if not samples.endswith(BY_CLASS)],
+        layer=layers_of(run_of(wildcards), activations.layers),
+    )
 
 
 def stage_before(wildcards):

@@ -16,7 +16,7 @@ rule report:
         mem_mb=4000,
         runtime="1h",
     params:
-        config=" ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in config.items()),
+        config=config_options("tensorboard"),  # which it does not show
     message:
         "Writing the report, a page that holds all figures, tables and how they were made."
     shell:

@@ -29,6 +29,8 @@ def test_every_rule_says_what_the_house_asks_of_it():
     for path in RULES[1:]:
         for text in re.split(r"^rule ", (ROOT / path).read_text(), flags=re.MULTILINE)[1:]:
             wanted = ("input", "output", "log", "benchmark", "threads", "resources", "conda", "message")
+            if text.startswith("plan:"):  # prints, and makes nothing
+                wanted = ("log", "threads", "resources", "conda", "message")
             missing = [name for name in wanted if f"    {name}:" not in text]
             assert not missing, (path, text.split(":")[0], missing)
 

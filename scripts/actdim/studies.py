@@ -34,6 +34,7 @@ class Config(Settings):
     studies: Annotated[list[Name], Field(min_length=1)]
     neighbors: Neighbors = Neighbors()
     estimators: Annotated[dict[Literal[(*registry.ESTIMATORS, PCA)], dict], Field(min_length=1)]
+    tensorboard: bool = False  # write event files, too
 
 
 def without_repeats(values):

@@ -1,0 +1,19 @@
+rule plan:
+    log:
+        "results/logs/plan.log",
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        cores=lambda w: workflow.cores or 1,
+        outputs=lambda w: " ".join(f"{rule.name}={len(rule.output)}" for rule in workflow.rules if len(rule.output) > 1),
+        config=config_options(),
+    message:
+        "Estimating what the studies will cost."
+    shell:
+        # No output: it runs whenever it is asked for. It asks Snakemake for its plan in a run of its own.
+        "scripts/plan.py --cores {params.cores} --outputs {params.outputs} --config {params.config} 2>&1 | tee {log}"

@@ -1,0 +1,31 @@
+EVENTS = [
+    f"results/{study.name}/{run}/tensorboard/events.out.tfevents.actdim"
+    for study in STUDIES.values()
+    for run in study.runs
+    if CONFIG.tensorboard
+]
+
+
+rule write_events:
+    input:
+        checkpoints=lambda w: expand(CHECKPOINTS, study=w.study, run=w.run, until=STUDIES[w.study].stages),
+        ids=of_all_classes,
+    output:
+        events=f"{RUN}/tensorboard/events.out.tfevents.actdim",
+    log:
+        f"{RUN}/logs/write_events.log",
+    benchmark:
+        f"{RUN}/benchmarks/write_events.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        code=code_digest("write_events.py"),
+    message:
+        "Writing {wildcards.study} {wildcards.run} for TensorBoard."
+    shell:
+        "printf '%s\\n' {input.ids} | scripts/write_events.py --checkpoints {input.checkpoints}"
+        " --output {output.events} > {log} 2>&1"

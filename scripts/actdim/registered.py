@@ -1,5 +1,6 @@
 """How to find and call the functions that a study names: those of registry.py, and the user's own."""
 
+import functools
 import importlib
 import inspect
 import sys
@@ -63,6 +64,7 @@ def code_of(settings):
     return place(registry.DATASETS, settings["dataset"]["name"]), place(registry.MODELS, settings["model"]["name"])
 
 
+@functools.cache
 def settings_of(function, base=Settings):
     """Return a pydantic model of a registered function's keyword settings, with `name` for the function's own.
 

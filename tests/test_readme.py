@@ -1,10 +1,12 @@
 """What the README shows works as it stands there."""
 
 import re
+import shlex
 
 import pandas as pd
 import yaml
 from conftest import ROOT
+from PIL import Image
 
 README = (ROOT / "README.md").read_text()
 
@@ -22,29 +24,62 @@ def test_study(project):
     assert re.search(r"^train +10$", done.stdout, flags=re.MULTILINE)
 
 
-def test_new_model(project):
-    """A function and a line, and the workflow runs it to the end."""
-    module, line = blocks("python")[:2]
-    (project.folder / "scripts/actdim/models/perceptron.py").write_text(module)
-    registry = project.folder / "scripts/actdim/registry.py"
-    registry.write_text(registry.read_text().replace("MODELS = {\n", "MODELS = {\n" + line))
+def test_own_model_and_data(project):
+    """A file in the working directory, and the workflow runs it to the end."""
+    (project.folder / "mine.py").write_text(blocks("python")[0])
+    dataset, model = re.findall(r"`(?:dataset|model): (\{name: mine:.*?\})`", README)
     project.write(
         {
-            "dataset": {"name": "digits", "train_size": 200},
-            "model": {"name": "perceptron", "width": 9},
-            "training": {"lr": 0.1, "batch_size": 50, "epochs": 1},
-            "checkpoints": [1],
-            "activations": {"at": [1]},
+            "dataset": yaml.safe_load(dataset),
+            "model": yaml.safe_load(model),
+            "training": {"lr": 0.1, "batch_size": 50, "epochs": 5},
+            "checkpoints": [5],
+            "activations": {"at": [5]},
             "figures": ["id_over_depth"],
         }
     )
     project.snakemake("results/tables/summary.csv", "results/figures/tiny/id_over_depth.png")
-    assert (project.folder / "results/tables/summary.csv").read_text().count("\n") == 2
+    table = pd.read_csv(project.folder / "results/tables/summary.csv")
+    assert len(table) == 1
+    assert table["validation_accuracy"][0] > 0.9
+    assert 0.5 < table["llid"][0] < 3, "rings in the plane"
+
+
+def test_pretrained_network(project):
+    """The study is valid for a folder of images and for weights in a file, and can be planned."""
+    study = yaml.safe_load(blocks("yaml")[1])
+    for split in ("train", "validation"):
+        for name in ("cat", "dog"):
+            folder = project.folder / study["dataset"]["folder"] / split / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (300, 240)).save(folder / "1.png")
+    (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
+    done = project.snakemake("-n", "--quiet", "reason", "--config", "studies=[mine]")
+    assert re.search(r"^find_neighbors +7$", done.stdout, flags=re.MULTILINE)
+
+
+def test_the_papers_studies_can_be_planned(project):
+    """The command as it stands there; its number of trainings."""
+    command = next(block for block in blocks("") if "grokking_paper" in block)
+    done = project.run(*shlex.split(command.strip()), "-n", "--quiet", "reason")
+    assert re.search(r"^train +92$", done.stdout, flags=re.MULTILINE), done.stderr
+
+
+def test_settings_of_training(project):
+    """What is said in passing is accepted."""
+    bottleneck = yaml.safe_load(re.search(r"`bottleneck: (\{.*?\})`", README)[1])
+    schedule = yaml.safe_load(re.search(r"`(\{name: steps.*?\})`", README)[1])
+    augmentation = yaml.safe_load(re.search(r"augmentation: (\{.*?\})", README)[1])
+    study = yaml.safe_load(blocks("yaml")[0])
+    study["training"] |= {"bottleneck": bottleneck, "schedule": schedule, "precision": "auto", "compile": True}
+    study["dataset"]["augmentation"] = augmentation
+    (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
+    project.snakemake("-n", "--config", "studies=[mine]")
 
 
 def test_new_estimator(done):
     """A function and a line, and it is computed from the stored lists."""
-    module, line = blocks("python")[2:]
+    module, line = blocks("python")[1:]
     (done.folder / "scripts/actdim/estimators/median.py").write_text(module)
     registry = done.folder / "scripts/actdim/registry.py"
     registry.write_text(registry.read_text().replace("ESTIMATORS = {\n", "ESTIMATORS = {\n" + line))

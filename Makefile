@@ -12,7 +12,7 @@ results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, repo
 	@echo "Report:  $(CURDIR)/results/report.html"
 
 test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment
-	python -m pytest
+	python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/installed  ## formatting and lint alone
 	python -m pytest tests/test_style.py
@@ -22,6 +22,8 @@ benchmarks: $(VENV)/installed $(PEERS)/installed  ## the measured tables of the 
 	python benchmarks/methods.py
 	python benchmarks/intervals.py
 	python benchmarks/training.py
+	python benchmarks/activations.py
+	python benchmarks/plan.py
 
 clean:  ## remove the environments; results stay
 	rm -rf $(VENV) $(PEERS)

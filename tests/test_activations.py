@@ -83,6 +83,28 @@ def test_a_value_too_large_for_float16_is_kept(model, tmp_path, largest):
         assert file["layers/input"].dtype == np.float32
     assert store(tmp_path / "b.h5", model, samples(), ["input", "second"], {}) == set()
     np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input"), split.inputs)
+    with torch.no_grad():
+        second = model.second(torch.from_numpy(split.inputs)).numpy()
+    assert (second < 0).any(), "captured before the operation in place"
+    np.testing.assert_allclose(read_layer(tmp_path / "a.h5", "second"), second, rtol=1e-5, atol=1e-5)
+
+
+def test_the_shape_of_a_layer_is_stated(tmp_path):
+    """In float16 and in float32."""
+    images = np.random.default_rng(0).normal(size=(30, 2, 4, 4)).astype(np.float32)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Linear(12, 2))
+    for scale in (1, 1e6):
+        split = Split(scale * images, np.zeros(30, int), np.arange(30))
+        store(tmp_path / "a.h5", model, split, ["0", "1"], {})
+        with h5py.File(tmp_path / "a.h5") as file:
+            assert list(file["layers/0"].attrs["shape"]) == [3, 2, 2]
+            assert file["layers/0"].shape == (30, 12)
+
+
+def test_a_layer_of_several_tensors_is_refused():
+    model = nn.Sequential(nn.LSTM(5, 4))
+    with pytest.raises(UserError, match="'0' returns no single tensor"):
+        forward(model, torch.zeros(2, 3, 5), ["0"])
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0), (1e-3, 10)])

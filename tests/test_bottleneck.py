@@ -101,6 +101,15 @@ def test_the_loss_is_cross_entropy_plus_the_weighted_error():
     torch.testing.assert_close(list(learner.model.parameters()), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_the_last_block_of_a_transformer(monkeypatch):
+    """It is watched at all positions, in training as in evaluation."""
+    monkeypatch.setitem(STUDY, "dataset", {"name": "modular", "modulus": 11})
+    monkeypatch.setitem(STUDY, "model", {"name": "transformer", "width": 16})
+    learner, data, settings = train(3, bottleneck={"layer": "blocks.1.mlp", "width": 2}, batch_size=16)
+    assert learner.watched["output"].shape == (16, 4, 16)
+    assert evaluate(learner, data, settings["training"])["train_reconstruction_error"] > 0
+
+
 def test_relative_error_does_not_depend_on_scale_or_place():
     torch.manual_seed(0)
     autoencoder = Autoencoder(20, 3)

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from actdim.batches import draw_epoch
 from actdim.datasets import DataSet, Split, load_samples
 from actdim.errors import UserError
 from actdim.steps import class_weights
@@ -41,7 +42,8 @@ def known(tmp_path_factory):
 
 def load(dataset, seed=0, train_size=None, label_noise=0.0):
     """Return {split: Split} as a run of that seed has it."""
-    return load_samples({"dataset": {**dataset, "train_size": train_size, "label_noise": label_noise}, "seed": seed})
+    common = {"train_size": train_size, "label_noise": label_noise, "augmentation": {}}
+    return load_samples({"dataset": {**dataset, **common}, "seed": seed})
 
 
 NAMES = ["digits", "modular", "mnist", "imagefolder"]
@@ -168,3 +170,13 @@ def test_one_weighted_step_and_the_stored_labels(known, tmp_path):
     loss = (-of_sample * logits.log_softmax(1)[range(50), labels]).sum() / of_sample.sum()
     for (name, value), gradient in zip(weights.items(), torch.autograd.grad(loss, list(weights.values())), strict=True):
         torch.testing.assert_close(after[name].double(), value.detach() - 0.1 * gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_noisy_samples_are_spread_over_every_epoch(known):
+    """Their random numbers are not those that shuffle some epoch."""
+    settings = {"dataset": {"name": "digits", "train_size": None, "label_noise": 0.2, "augmentation": {}}, "seed": 0}
+    clean = load_samples(settings | {"dataset": settings["dataset"] | {"label_noise": 0.0}})["train"].labels
+    noisy = np.flatnonzero(load_samples(settings)["train"].labels != clean)
+    for epoch in range(5):
+        order = draw_epoch(len(clean), 0, epoch, 0, 0.0, torch.device("cpu")).order.numpy()
+        assert np.isin(order[: len(order) // 5], noisy).mean() < 0.35

@@ -141,7 +141,7 @@ def test_a_pretrained_network_is_measured(own, tmp_path):
 @pytest.mark.parametrize(
     ("dataset", "model", "message"),
     [
-        ("mine:nothing", "mlp", "dataset.name: 'mine:nothing': module 'mine' has no 'nothing'"),
+        ("mine:nothing", "mlp", "dataset.name: 'mine:nothing': module 'mine' has no function 'nothing'"),
         ("yours:patches", "mlp", "dataset.name: 'yours:patches': no module 'yours', in "),
         ("patches", "mlp", "or module:function of your own"),
         ("digits", "torchvision:resnet18", "reads color images"),

@@ -19,7 +19,7 @@ CACHED = 1 << 18  # values
 class Kept(NamedTuple):
     """What a dump keeps of a layer's output on a batch."""
 
-    values: torch.Tensor  # (n, features), on the CPU
+    values: torch.Tensor  # (n, ...), on the CPU
     fits: bool  # whether they hold what the output held
 
 
@@ -58,7 +58,7 @@ def forward(model, inputs, layers, keep=torch.clone):
     outputs = {INPUT: keep(inputs)} if INPUT in layers else {}
     handles = [
         model.get_submodule(name).register_forward_hook(
-            lambda module, arguments, output, name=name: outputs.update({name: keep(output)})
+            lambda module, arguments, output, name=name: outputs.update({name: keep(one_tensor(name, output))})
         )
         for name in layers
         if name != INPUT
@@ -68,6 +68,13 @@ def forward(model, inputs, layers, keep=torch.clone):
     finally:
         for handle in handles:
             handle.remove()
+
+
+def one_tensor(name, output):
+    """Return the output of a layer; UserError where it is several tensors."""
+    if not isinstance(output, torch.Tensor):
+        raise UserError(f"activations.layers: {name!r} returns no single tensor; name a part of it")
+    return output
 
 
 def dump(path, model, samples, index, layers, attributes):
@@ -104,7 +111,7 @@ def write(file, model, samples, layers, single):
             inputs = normalize(samples.inputs[rows], samples)
             logits, outputs = forward(model, inputs, layers, keep=halve)
             if single:  # once more, for those layers alone
-                outputs |= forward(model, inputs, single, keep=lambda output: Kept(output.float().cpu(), True))[1]
+                outputs |= forward(model, inputs, single, keep=whole_values)[1]
             misfits = {name for name, kept in outputs.items() if not kept.fits}
             if misfits:
                 return misfits
@@ -134,6 +141,11 @@ def store(file, rows, arrays):
         file[name][rows] = array
 
 
+def whole_values(output):
+    """Return a batch of a layer's activations (n, ...) as Kept in float32, on the CPU."""
+    return Kept(output.to("cpu", torch.float32, copy=True), True)
+
+
 def halve(output):
     """Return a batch of a layer's activations (n, ...) as Kept in float16, on the CPU.
 
@@ -141,14 +153,14 @@ def halve(output):
     or lie close together far from 0, rounding would move neighbors about. Values that are infinite already lose
     nothing.
     """
-    output = output.flatten(1).float()
+    shape, output = output.shape, output.flatten(1).float()
     half = output.half()
     lost, spread = losses(output, half)
     if not np.isfinite([lost, spread]).all():
         infinite = ~output.isfinite()
         lost, spread = losses(output.masked_fill(infinite, 0), half.masked_fill(infinite, 0))
     fits = bool(np.isfinite(lost) and lost <= 1e-6 * spread)
-    return Kept(half.cpu(), fits)
+    return Kept(half.cpu().view(shape), fits)
 
 
 def losses(output, half):

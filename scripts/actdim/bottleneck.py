@@ -33,5 +33,6 @@ class Autoencoder(nn.Module):
 def watch(model, layer):
     """Return a dict that holds, after every forward pass of the model, the output of `layer` as its "output"."""
     seen = {}
-    model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: seen.update(output=output))
+    model.watched = True  # so that a transformer computes its last block at all positions
+    model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: seen.update(output=output.clone()))
     return seen

@@ -95,7 +95,7 @@ def measure(study, run):
         steps = [timed(step, 1)]
         while sum(steps) < 1 and len(steps) < 20:
             steps.append(timed(step, len(steps) + 1))
-    n = EVALUATION_BATCH if steps[-1] < 0.2 else 64
+    n = EVALUATION_BATCH if 0 < steps[-1] < 0.2 else 64
     few = samples._replace(inputs=samples.inputs[:n], labels=samples.labels[:n])
     metrics = {}
     evaluation = timed(lambda: metrics.update(evaluate(learner, {"train": few, "validation": few}, training)))

@@ -51,11 +51,14 @@ def find(table, name):
     if not key and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module), function)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise UserError(f"{name!r}: no module {error.name!r}, in {Path.cwd()} or installed") from None
-    except AttributeError:
-        raise UserError(f"{name!r}: module {module!r} has no {function!r}") from None
+    except (ImportError, SyntaxError) as error:
+        raise UserError(f"{name!r}: module {module!r} cannot be imported: {error}") from None
+    found = getattr(imported, function, None)
+    if not callable(found):
+        raise UserError(f"{name!r}: module {module!r} has no function {function!r}")
     return found(name.partition(":")[2]) if key and key.endswith(":*") else found
 
 
@@ -75,7 +78,7 @@ def settings_of(function, base=Settings):
             otherwise if given is parameter.empty else given
             for given, otherwise in ((parameter.annotation, Any), (parameter.default, ...))
         )
-        for key, parameter in inspect.signature(function).parameters.items()
+        for key, parameter in inspect.signature(function, eval_str=True).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     return create_model(function.__name__, __base__=base, name=(str, ...), **settings)

@@ -1,5 +1,6 @@
 """The configuration and the studies it names, checked, and what follows from them: runs, stages, layers, paths."""
 
+import contextlib
 import functools
 import itertools
 import json
@@ -15,6 +16,7 @@ from actdim.datasets import check_class_weights, data_set
 from actdim.errors import UserError
 from actdim.estimators.pca import pca
 from actdim.files import read_json, write_json
+from actdim.hdf5 import INPUT
 from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.settings import Checkpoints, Settings, Unit, check, digest, read_yaml, run_settings, stages_of_study
@@ -154,6 +156,9 @@ def make_runs(study, file, content, where):
     for number, grid in enumerate(file.grid):
         for values in itertools.product(*grid.values(), file.seeds):
             chosen = dict(zip([*grid, "seed"], values, strict=True))
+            for key, value in chosen.items():
+                if isinstance(value, dict | list):
+                    raise UserError(f"{where}: grid.{key}: should be numbers or names; write a study for each of these")
             settings = run_settings(content, chosen, where)
             chosen = {**{key: value_of(key, settings) for key in keys}, "seed": chosen["seed"]}
             name = "/".join(f"{key}~{value_text(value, f'{where}: grid.{key}')}" for key, value in chosen.items())
@@ -172,6 +177,8 @@ def check_training(run):
     """Check what training asks of the data set and the model; UserError where they lack it."""
     bottleneck, weights = run.settings["training"]["bottleneck"], run.settings["training"]["class_weights"]
     if bottleneck:
+        if bottleneck["layer"] in ("all", INPUT):
+            raise UserError(f"training.bottleneck.layer: should be a module of the model, not {bottleneck['layer']!r}")
         try:
             layers_of(run, [bottleneck["layer"]])
         except UserError as error:
@@ -205,7 +212,7 @@ def value_of(key, settings):
     section, dot, name = key.rpartition(".")
     sections = [section] if dot else ("dataset", "model", "training")
     value = next((settings[section][name] for section in sections if name in settings[section]), None)
-    return value["name"] if isinstance(value, dict) else value
+    return value.get("name", "given") if isinstance(value, dict) else value
 
 
 def value_text(value, where):
@@ -253,11 +260,15 @@ def outputs_of(run, layers):
     """
     data = data_set(run.settings)
     code = code_digest("dump_activations.py", *code_of(run.settings)), version("torch"), version("torchvision")
-    known = KNOWN_OUTPUTS / f"{digest([run.settings['model'], data.shape, data.classes, layers, code])}.json"
+    known = (
+        KNOWN_OUTPUTS
+        / f"{digest([run.settings['model'], data.shape, data.classes, data.vocabulary, layers, code])}.json"
+    )
     if known.exists():
         return read_json(known)
     outputs = outputs_on_paper(json.dumps(run.settings["model"]), data._replace(sizes=None, load=None), tuple(layers))
-    write_json(known, outputs)
+    with contextlib.suppress(FileNotFoundError):  # another Snakemake wrote the same file meanwhile
+        write_json(known, outputs)
     return outputs
 
 
@@ -266,11 +277,11 @@ def outputs_on_paper(model, data, layers):
     """Return {layer: features} of the model of settings as JSON for a DataSet, without reading data or weights."""
     try:
         return run_on("meta", json.loads(model), data, layers)
-    except (NotImplementedError, RuntimeError):
+    except (NotImplementedError, RuntimeError, TypeError):
         pass  # some models compute with values when they are made
     try:
         return run_on("cpu", json.loads(model), data, layers)
-    except (RuntimeError, ValueError, AssertionError) as error:
+    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"model: {json.loads(model)['name']} cannot read these data: {reason}") from None
 

@@ -19,6 +19,7 @@ from actdim.files import as_json, flush, whole, write_json
 from actdim.steps import begin, learning_rate, mixed_precision, train_step
 
 EVALUATION_BATCH = 1024
+EVALUATION_VALUES = 1 << 22  # in a batch, for large images fill the memory
 
 
 def train(run, output, previous=None, save_every=10.0):
@@ -106,7 +107,8 @@ def evaluate(learner, data, training):
     result = {}
     for split, samples in data.items():
         logits, errors = [], []
-        for batch in samples.inputs.split(EVALUATION_BATCH):
+        size = max(1, min(EVALUATION_BATCH, EVALUATION_VALUES // samples.inputs[0].numel()))
+        for batch in samples.inputs.split(size):
             with mixed_precision(training, batch.device):
                 logits.append(learner.model(normalize(batch, samples)).float())
             if learner.autoencoder:

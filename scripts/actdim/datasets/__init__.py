@@ -56,7 +56,7 @@ def load_samples(settings):
     train = splits["train"]
     rows = np.sort(np.random.default_rng(0).permutation(len(train.labels))[: data.sizes["train"]])
     labels = train.labels[rows]
-    random = np.random.default_rng([settings["seed"], LABEL_NOISE])
+    random = np.random.default_rng([settings["seed"], 0, LABEL_NOISE])
     noisy = random.permutation(len(labels))[: round(settings["dataset"]["label_noise"] * len(labels))]
     labels[noisy] = random.integers(data.classes, size=len(noisy))
     return {**splits, "train": Split(train.inputs[rows], labels, train.index[rows])}

@@ -3,6 +3,7 @@
 import difflib
 import itertools
 import pickle
+import re
 from collections import OrderedDict
 from pathlib import Path
 from urllib.error import URLError
@@ -88,16 +89,24 @@ def on_paper():
 def load(model, head, state, weights):
     """Load a state dict but for auxiliary classifiers and, where it has other classes, the classifier `head`."""
     own = model.state_dict()
-    fitting = {
-        key: value
-        for key, value in state.items()
+    fitting = OrderedDict(
+        (key, value)
+        for key, value in ((RENAMED.sub(r"\1\2", key), value) for key, value in state.items())
         if key in own and not (key.startswith(f"{head}.") and value.shape != own[key].shape)
-    }
-    lacking = sorted(own.keys() - fitting.keys() - {f"{head}.weight", f"{head}.bias"})
-    odd = sorted(key for key, value in fitting.items() if value.shape != own[key].shape)
+    )
+    fitting._metadata = getattr(state, "_metadata", OrderedDict())
+    odd = [key for key, value in fitting.items() if value.shape != own[key].shape]
+    # Batch norm's count of batches is in no file older than itself.
+    lacking = [key for key in own if key not in fitting and not (key.startswith(f"{head}.") or key.endswith(COUNT))]
     if lacking or odd:
         raise ValueError(f"weights: {weights} is of another model: {', '.join((lacking + odd)[:3])} does not fit")
     model.load_state_dict(fitting, strict=False)
+    if hasattr(model, "transform_input"):
+        model.transform_input = True  # two models' trained weights are for inputs of another scale
+
+
+COUNT = "num_batches_tracked"
+RENAMED = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # keys of DenseNet's published weights
 
 
 def with_layers(model, head):

@@ -38,13 +38,15 @@ class Transformer(nn.Module):
         nn.init.normal_(self.token.weight, std=0.02)
         nn.init.normal_(self.position.weight, std=0.02)
 
+        self.watched = False
+
     def forward(self, tokens):
         x = self.dropout(self.token(tokens) + self.position.weight)
         for block in self.blocks[:-1]:
             x = block(x)
         # The class is read at the last position, so in training the last block computes no other;
-        # in evaluation it computes all, for their activations.
-        x = self.blocks[-1](x, last_only=self.training)
+        # in evaluation, or with a layer watched, it computes all, for their activations.
+        x = self.blocks[-1](x, last_only=self.training and not self.watched)
         return self.classifier(self.final_norm(x[:, -1]))
 
 

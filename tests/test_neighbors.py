@@ -154,7 +154,7 @@ def test_float16_becomes_float32_bit_for_bit(monkeypatch):
 
 
 def test_memory_stays_bounded_however_many_features(tmp_path):
-    """A layer of 1.5 GB as float32, 0.75 GB on disk, is searched in less than it would take, beside what torch takes."""
+    """A layer of 1.5 GB as float32, 0.75 GB on disk, is searched in less than it would take, torch left out."""
     path = tmp_path / "wide.h5"
     rng = np.random.default_rng(0)
     latent = rng.normal(size=(6000, 10)).astype(np.float32)

@@ -24,12 +24,12 @@ from actdim.datasets import DataSet, Split
 from actdim.training import make_deterministic
 
 CASES = [  # model settings, images
-    ({"name": "resnet18", "width": 64}, 1000),
+    ({"name": "resnet18", "width": 64}, 600),
     ({"name": "resnet18", "width": 8}, 5000),
     ({"name": "mlp", "depth": 6, "width": 1024}, 20_000),
 ]
-REPEATS = 3
-THREADS = 2
+REPEATS = 2
+THREADS = 1  # as a run has where its study says nothing
 DATA = DataSet(shape=(3, 32, 32), classes=10, sizes={}, load=dict, mean=(0.5,) * 3, std=(0.25,) * 3)
 
 

@@ -1,5 +1,6 @@
+EVENT_FILE = f"{RUN}/tensorboard/events.out.tfevents.actdim"
 EVENTS = [
-    f"results/{study.name}/{run}/tensorboard/events.out.tfevents.actdim"
+    EVENT_FILE.format(study=study.name, run=run)
     for study in STUDIES.values()
     for run in study.runs
     if CONFIG.tensorboard
@@ -11,7 +12,7 @@ rule write_events:
         checkpoints=lambda w: expand(CHECKPOINTS, study=w.study, run=w.run, until=STUDIES[w.study].stages),
         ids=of_all_classes,
     output:
-        events=f"{RUN}/tensorboard/events.out.tfevents.actdim",
+        events=EVENT_FILE,
     log:
         f"{RUN}/logs/write_events.log",
     benchmark:

@@ -50,15 +50,15 @@ def own_layers(model):
 
 
 @torch.no_grad()
-def forward(model, inputs, layers, keep=torch.clone):
+def forward(model, inputs, layers, keep=lambda name, output: output.clone()):
     """Return (logits, {layer: output}) for a batch, the layers in the order in which the model reached them.
 
-    keep: what to keep of an output, at once; a copy at least, for a later operation may work in place.
+    keep(layer, output): what to keep of an output, at once; a copy at least, for a later operation may work in place.
     """
-    outputs = {INPUT: keep(inputs)} if INPUT in layers else {}
+    outputs = {INPUT: keep(INPUT, inputs)} if INPUT in layers else {}
     handles = [
         model.get_submodule(name).register_forward_hook(
-            lambda module, arguments, output, name=name: outputs.update({name: keep(one_tensor(name, output))})
+            lambda module, arguments, output, name=name: outputs.update({name: keep(name, one_tensor(name, output))})
         )
         for name in layers
         if name != INPUT
@@ -103,15 +103,17 @@ def write(file, model, samples, layers, single):
 
     single: the layers to write in float32. Returns the layers, if any, whose values turned out not to fit float16.
     """
+
+    def keep(name, output):
+        return whole_values(output) if name in single else halve(output)
+
     n = len(samples.labels)
     edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for `halve` looks at spreads
     with ThreadPoolExecutor(1) as writer:
         written = None
         for rows in map(slice, edges[:-1], edges[1:]):
             inputs = normalize(samples.inputs[rows], samples)
-            logits, outputs = forward(model, inputs, layers, keep=halve)
-            if single:  # once more, for those layers alone
-                outputs |= forward(model, inputs, single, keep=whole_values)[1]
+            logits, outputs = forward(model, inputs, layers, keep)
             misfits = {name for name, kept in outputs.items() if not kept.fits}
             if misfits:
                 return misfits

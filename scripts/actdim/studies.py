@@ -260,10 +260,8 @@ def outputs_of(run, layers):
     """
     data = data_set(run.settings)
     code = code_digest("dump_activations.py", *code_of(run.settings)), version("torch"), version("torchvision")
-    known = (
-        KNOWN_OUTPUTS
-        / f"{digest([run.settings['model'], data.shape, data.classes, data.vocabulary, layers, code])}.json"
-    )
+    what = [run.settings["model"], data.shape, data.classes, data.vocabulary, layers, code]
+    known = KNOWN_OUTPUTS / f"{digest(what)}.json"
     if known.exists():
         return read_json(known)
     outputs = outputs_on_paper(json.dumps(run.settings["model"]), data._replace(sizes=None, load=None), tuple(layers))

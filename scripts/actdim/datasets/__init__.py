@@ -52,7 +52,7 @@ def load_samples(settings):
     its own now and then; Zhang et al. 2017, arXiv 1611.03530), is up to the run's seed.
     """
     data = data_set(settings)
-    splits = registered.build(registry.DATASETS, settings["dataset"]).load()
+    splits = data.load()
     train = splits["train"]
     rows = np.sort(np.random.default_rng(0).permutation(len(train.labels))[: data.sizes["train"]])
     labels = train.labels[rows]

@@ -14,12 +14,16 @@ from actdim.paths import (
     ACTIVATIONS,
     BY_CLASS,
     CHECKPOINTS,
+    DIRECTIONS,
     DOWNLOAD,
+    FUNCTIONAL_DIMENSION,
     ID,
     NEIGHBORS,
     RUN,
     checkpoint_folders,
+    direction_files,
     dump_of,
+    functional_dimension_files,
     id_files,
     sample_sets,
 )
@@ -45,6 +49,7 @@ wildcard_constraints:
     study="[^/]+",
     run="[^/~]+~[^/~]+(/[^/~]+~[^/~]+)*",
     until=r"\d+",
+    at=r"\d+",
     samples=rf"\d+(-train)?({BY_CLASS})?",
     layer="[^/]+",
     estimator=one_of(ESTIMATORS),
@@ -73,8 +78,9 @@ def code_of_run(program):
 
 
 def checkpoints_of(wildcards):
-    """The folder of checkpoints from which a set of samples is dumped."""
-    until = stage_of(STUDIES[wildcards.study], dump_of(wildcards.samples)[1])
+    """The folder that holds the checkpoint a job reads: the one to dump a set of samples of, or to probe."""
+    at = int(wildcards.at) if "at" in wildcards.keys() else dump_of(wildcards.samples)[1]
+    until = stage_of(STUDIES[wildcards.study], at)
     return CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=until)
 
 

@@ -5,14 +5,12 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-from actdim import checkpoints, errors, registered
+from actdim import errors, registered
 from actdim.activations import dump, layer_names
 from actdim.batches import on_device
 from actdim.datasets import data_set, load_samples
 from actdim.provenance import made_by
-from actdim.steps import build_model
-from actdim.training import make_deterministic
+from actdim.trained import load_trained
 
 
 def main():
@@ -23,34 +21,18 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the HDF5 file")
     arguments = parser.parse_args()
 
-    state = checkpoints.load(arguments.checkpoint)
-    run = json.loads(state["run"])
-    settings = run["settings"]
-    make_deterministic(settings["training"]["threads"])
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_model(settings, device)
-    model.load_state_dict(state["model"])
-    layers = layer_names(model, arguments.layers)
-    split = load_samples(settings)[arguments.split]
-    unit, metrics = max(state["metrics"].items())
+    trained = load_trained(arguments.checkpoint)
+    layers = layer_names(trained.model, arguments.layers)
+    split = load_samples(trained.settings)[arguments.split]
     attributes = {
-        "study": run["study"],
-        "chosen": json.dumps(run["chosen"]),
-        "settings": json.dumps(settings),
-        "unit": run["unit"],
-        "checkpoint": unit,
+        **{key: json.dumps(value) if isinstance(value, dict) else value for key, value in trained.source.items()},
         "split": arguments.split,
-        **{name: value for name, value in metrics.items() if name != "learning_rate"},
         "made_by": json.dumps(
-            made_by(
-                __file__,
-                *registered.code_of(settings),
-                libraries=("torch", "h5py"),
-            )
+            made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "h5py")),
         ),
     }
-    samples = on_device(split, data_set(settings), device)
-    single = dump(arguments.output, model, samples, split.index, layers, attributes)
+    samples = on_device(split, data_set(trained.settings), trained.device)
+    single = dump(arguments.output, trained.model, samples, split.index, layers, attributes)
     print(f"{len(split.labels)} samples of {arguments.split}, layers {', '.join(layers)}")
     for layer in sorted(single):
         print(f"{layer}: stored as float32, for float16 would lose too much")

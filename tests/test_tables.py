@@ -34,6 +34,7 @@ def estimates(value=lambda weight_decay, dropout, seed, layer, at: 1.0):
                 "validation_accuracy": 0.9 - w,
                 "train_loss": 0.1,
                 "validation_loss": 0.2,
+                "weight_norm": 3.0,
                 "split": "validation",
             },
         }
@@ -207,6 +208,7 @@ def test_columns_of_the_real_tables(finished):
         "validation_accuracy",
         "train_loss",
         "validation_loss",
+        "weight_norm",
         "split",
     ]
     assert columns["training"][:5] == ["study", "weight_decay", "seed", "checkpoint", "learning_rate"]

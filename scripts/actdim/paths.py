@@ -2,7 +2,7 @@
 
 import itertools
 
-from actdim.studies import layers_of
+from actdim.studies import layers_of, modules_of
 
 BY_CLASS = "-classes"
 DOWNLOAD = "results/{study}/data/{dataset}.downloaded"
@@ -11,6 +11,8 @@ CHECKPOINTS = f"{RUN}/checkpoints/to~{{until}}"
 ACTIVATIONS = f"{RUN}/activations/{{samples}}.h5"
 NEIGHBORS = f"{RUN}/neighbors/{{samples}}/{{layer}}.h5"
 ID = f"{RUN}/id/{{estimator}}/{{samples}}/{{layer}}.json"
+DIRECTIONS = f"{RUN}/directions/{{at}}/{{layer}}.json"
+FUNCTIONAL_DIMENSION = f"{RUN}/functional_dimension/{{at}}.json"
 
 
 def checkpoint_folders(study):
@@ -29,6 +31,26 @@ def id_files(study, estimators):
         for estimator, samples, layer in itertools.product(
             estimators, sample_sets(study.activations), layers_of(run, study.activations.layers)
         )
+    ]
+
+
+def direction_files(study):
+    """Return the measures of single directions of a study: one for each run, checkpoint and layer; none is usual."""
+    probe = study.directions
+    return [
+        DIRECTIONS.format(study=study.name, run=run.name, at=f"{at:05d}", layer=layer)
+        for run in study.runs.values()
+        for at in (probe.at if probe else [])
+        for layer in modules_of(run, probe.layers)
+    ]
+
+
+def functional_dimension_files(study):
+    """Return the functional dimensions of a study: one for each run and checkpoint; none is usual."""
+    at = study.functional_dimension.at if study.functional_dimension else []
+    return [
+        FUNCTIONAL_DIMENSION.format(study=study.name, run=run, at=f"{one:05d}")
+        for run, one in itertools.product(study.runs, at)
     ]
 
 

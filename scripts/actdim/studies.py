@@ -7,9 +7,9 @@ import json
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from actdim import neighbors, registered, registry
 from actdim.datasets import check_class_weights, data_set
@@ -17,6 +17,14 @@ from actdim.errors import UserError
 from actdim.estimators.pca import pca
 from actdim.files import read_json, write_json
 from actdim.hdf5 import INPUT
+from actdim.probes import (
+    Directions,
+    DirectionsOfStudy,
+    FunctionalDimension,
+    FunctionalDimensionOfStudy,
+    OneOrMore,
+    Units,
+)
 from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.settings import Checkpoints, Settings, Unit, check, digest, read_yaml, run_settings, stages_of_study
@@ -24,6 +32,7 @@ from actdim.settings import Checkpoints, Settings, Unit, check, digest, read_yam
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 PCA = "pca"  # the estimator that reads activations, not neighbor lists
 KNOWN_OUTPUTS = Path(".snakemake/actdim")
+PROBES = {"directions": DirectionsOfStudy, "functional_dimension": FunctionalDimensionOfStudy}
 FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
 
 
@@ -40,31 +49,16 @@ class Config(Settings):
 
     studies: Annotated[list[Name], Field(min_length=1)]
     neighbors: Neighbors = Neighbors()
+    directions: Directions = Directions()
+    functional_dimension: FunctionalDimension = FunctionalDimension()
     estimators: Annotated[dict[Literal[(*registry.ESTIMATORS, PCA)], dict], Field(min_length=1)]
     tensorboard: bool = False  # write event files, too
-
-
-def without_repeats(values):
-    """Refuse a list that names something twice."""
-    twice = next((value for value in values if values.count(value) > 1), None)
-    if twice is not None:
-        raise ValueError(f"names {twice} twice")
-    return values
-
-
-Item = TypeVar("Item")
-OneOrMore = Annotated[
-    list[Item],
-    Field(min_length=1),
-    BeforeValidator(lambda items: [items] if isinstance(items, str) else items),
-    AfterValidator(without_repeats),
-]
 
 
 class Activations(Settings):
     """Which activations to store."""
 
-    at: Annotated[list[Unit], Field(min_length=1), AfterValidator(without_repeats)]  # kept epochs or steps
+    at: Units  # kept epochs or steps
     split: OneOrMore[Literal["validation", "train"]] = ["validation"]
     layers: OneOrMore[str] = ["all"]
     by_class: bool = False  # measure each class by itself, too
@@ -81,6 +75,8 @@ class StudyFile(Checkpoints):
     seeds: Annotated[list[Unit], Field(min_length=1)] = [0]
     activations: Activations
     neighbors: dict = {}
+    directions: dict | None = None  # None: not measured
+    functional_dimension: dict | None = None
     figures: list[Literal[FIGURES]] | None = None  # None: those that its grid has the runs for
 
     @model_validator(mode="after")
@@ -108,6 +104,8 @@ class Study(NamedTuple):
     kept: list[int]  # units with a checkpoint; a stage's end always has one
     activations: Activations
     neighbors: Neighbors
+    directions: DirectionsOfStudy | None
+    functional_dimension: FunctionalDimensionOfStudy | None
     figures: list[str]
     runs: dict[str, Run]
 
@@ -133,16 +131,28 @@ def load_study(name, config, folder="studies"):
     file = check(StudyFile, content, where)
     runs = make_runs(name, file, content, where)
     unit, ends = stages_of_study(content, where)
+    probes = {key: probe(key, config, file, where) for key in PROBES}
+    read = {"activations": file.activations, **probes}
+    if probes["directions"]:
+        for run in runs.values():
+            check_layers(run, probes["directions"].layers, f"{where}: directions.layers")
     return Study(
         name=name,
         unit=unit,
         stages=ends,
-        kept=kept_checkpoints(file, ends, unit, where),
+        kept=kept_checkpoints(file.checkpoints, read, ends, unit, where),
         activations=file.activations,
         neighbors=check(Neighbors, {**config.neighbors.model_dump(), **file.neighbors}, f"{where}: neighbors"),
+        **probes,
         figures=choose_figures(file.figures, runs, where),
         runs=runs,
     )
+
+
+def probe(key, config, file, where):
+    """Return the settings of a probe of a study, the configuration's where it has none; None where it has no probe."""
+    own = getattr(file, key)
+    return own and check(PROBES[key], {**getattr(config, key).model_dump(), **own}, f"{where}: {key}")
 
 
 def make_runs(study, file, content, where):
@@ -177,14 +187,21 @@ def check_training(run):
     """Check what training asks of the data set and the model; UserError where they lack it."""
     bottleneck, weights = run.settings["training"]["bottleneck"], run.settings["training"]["class_weights"]
     if bottleneck:
-        if bottleneck["layer"] in ("all", INPUT):
-            raise UserError(f"training.bottleneck.layer: should be a module of the model, not {bottleneck['layer']!r}")
-        try:
-            layers_of(run, [bottleneck["layer"]])
-        except UserError as error:
-            raise UserError(f"training.bottleneck.layer: {str(error).removeprefix('activations.layers: ')}") from None
+        if bottleneck["layer"] == "all":
+            raise UserError("training.bottleneck.layer: should be a module of the model, not 'all'")
+        check_layers(run, [bottleneck["layer"]], "training.bottleneck.layer")
     if isinstance(weights, list):
         check_class_weights(weights, data_set(run.settings).classes)
+
+
+def check_layers(run, layers, where):
+    """Raise UserError where not all of `layers` are modules that the model computes."""
+    if INPUT in layers:
+        raise UserError(f"{where}: should be a module of the model, not {INPUT!r}")
+    try:
+        layers_of(run, layers)
+    except UserError as error:
+        raise UserError(f"{where}: {str(error).removeprefix('activations.layers: ')}") from None
 
 
 def choose_figures(wanted, runs, where):
@@ -229,17 +246,21 @@ def value_text(value, where):
     raise UserError(f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, not {value!r}")
 
 
-def kept_checkpoints(file, ends, unit, where):
-    """Return the units with a checkpoint, sorted; UserError where one is never reached, or a dump has none."""
-    kept = sorted({*file.checkpoints, *ends})
+def kept_checkpoints(checkpoints, read, ends, unit, where):
+    """Return the units with a checkpoint, sorted; UserError where one is never reached.
+
+    read: {section: settings} that name in `at` the checkpoints they read; UserError where there is none.
+    """
+    kept = sorted({*checkpoints, *ends})
     beyond = [at for at in kept if at > ends[-1]]
     if beyond:
         raise UserError(f"{where}: checkpoints: training ends at {unit} {ends[-1]}, before {numbers(beyond)}")
-    missing = sorted(set(file.activations.at) - set(kept))
-    if missing:
-        raise UserError(
-            f"{where}: activations.at: no checkpoint at {numbers(missing)}; checkpoints has {numbers(kept)}"
-        )
+    for section, settings in read.items():
+        missing = sorted(set(settings.at) - set(kept)) if settings else []
+        if missing:
+            raise UserError(
+                f"{where}: {section}.at: no checkpoint at {numbers(missing)}; checkpoints has {numbers(kept)}"
+            )
     return kept
 
 
@@ -251,6 +272,11 @@ def numbers(values):
 def layers_of(run, layers):
     """Return the names of the layers that a run dumps; UserError where its model or data set cannot be made so."""
     return list(outputs_of(run, layers))
+
+
+def modules_of(run, layers):
+    """Return the names of the layers, but the input, that are units to ablate; see layers_of."""
+    return [name for name in layers_of(run, layers) if name != INPUT]
 
 
 def outputs_of(run, layers):

@@ -9,7 +9,7 @@ from actdim.files import whole
 from actdim.hdf5 import INPUT
 
 MEASURES = ["llid", "pid", "pid_over_llid"]
-METRICS = ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss"]
+METRICS = ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "weight_norm"]
 DECIMATED = ["id_half", "id_quarter", "id_eighth"]
 ALL_RUNS = "all"
 

@@ -1,0 +1,44 @@
+"""A checkpoint as what it holds: a model, and what it was trained to be."""
+
+import json
+from typing import NamedTuple
+
+import torch
+
+from actdim import checkpoints
+from actdim.steps import build_model
+from actdim.training import make_deterministic
+
+
+class Trained(NamedTuple):
+    """The model of a checkpoint, on the device."""
+
+    model: torch.nn.Module
+    device: torch.device
+    settings: dict  # of its run; see settings.run_settings
+    source: dict  # for results to say: study, chosen, settings, unit, checkpoint, metrics, weight_norm
+
+
+def load_trained(path):
+    """Return the Trained of a checkpoint of train.py, and have torch compute as its run did; UserError where damaged.
+
+    weight_norm is the Euclidean norm of all parameters.
+    """
+    state = checkpoints.load(path)
+    run = json.loads(state["run"])
+    settings = run["settings"]
+    make_deterministic(settings["training"]["threads"])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_model(settings, device).eval()
+    model.load_state_dict(state["model"])
+    unit, metrics = max(state["metrics"].items())
+    source = {
+        "study": run["study"],
+        "chosen": run["chosen"],
+        "settings": settings,
+        "unit": run["unit"],
+        "checkpoint": unit,
+        **{name: value for name, value in metrics.items() if name != "learning_rate"},
+        "weight_norm": sum(weights.detach().double().square().sum().item() for weights in model.parameters()) ** 0.5,
+    }
+    return Trained(model, device, settings, source)

@@ -7,6 +7,7 @@ named entry is (see provenance.py): a new line reruns nothing.
 """
 
 MODELS = {
+    "convnet": "actdim.models.convnet:convnet",
     "mlp": "actdim.models.mlp:mlp",
     "resnet18": "actdim.models.resnet18:resnet18",
     "torchvision:*": "actdim.models.torchvision_models:architecture",

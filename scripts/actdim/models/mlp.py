@@ -14,19 +14,24 @@ def mlp(
     depth: Annotated[int, Field(ge=1)] = 2,
     width: Annotated[int, Field(ge=1)] = 128,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    batch_norm: bool = False,
 ) -> nn.Module:
-    """`depth` hidden ReLU layers of `width` neurons, dropout after each, then the classifier."""
+    """`depth` hidden ReLU layers of `width` neurons, dropout after each, then the classifier.
+
+    With batch norm, it stands before each ReLU.
+    """
     if data.vocabulary:
         raise ValueError("an mlp reads numbers, and this data set has tokens")
-    return MLP(data, depth, width, dropout)
+    return MLP(data, depth, width, dropout, batch_norm)
 
 
 class MLP(nn.Module):
-    def __init__(self, data, depth, width, dropout):
+    def __init__(self, data, depth, width, dropout, batch_norm):
         super().__init__()
         self.layers = tuple(f"hidden{i + 1}" for i in range(depth))
         for name, (fan_in, fan_out) in zip(self.layers, pairwise([prod(data.shape)] + [width] * depth), strict=True):
-            self.add_module(name, nn.Sequential(nn.Linear(fan_in, fan_out), nn.ReLU()))
+            norm = [nn.BatchNorm1d(width)] if batch_norm else []
+            self.add_module(name, nn.Sequential(nn.Linear(fan_in, fan_out), *norm, nn.ReLU()))
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, data.classes)
 

@@ -1,0 +1,106 @@
+#!/usr/bin/env python
+"""Measure how a checkpoint's model relies on single directions of a layer: ablation, noise, and unit by unit."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from actdim import errors, registered
+from actdim.activations import own_layers
+from actdim.arguments import add_set, read_set
+from actdim.batches import on_device
+from actdim.datasets import data_set, load_samples
+from actdim.directions import ablation_curve, accuracy_lost, activations_of_units, noise_curve, observe
+from actdim.files import write_json
+from actdim.probes import Directions
+from actdim.provenance import made_by
+from actdim.selectivity import class_selectivity, mutual_information, rank_correlations
+from actdim.settings import check
+from actdim.trained import load_trained
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
+    parser.add_argument("--layer", required=True, help="a module of its model")
+    add_set(parser, "a setting of the measure: clamp=mean, orders=20")
+    parser.add_argument("--output", required=True, type=Path, help="the JSON file")
+    arguments = parser.parse_args()
+
+    settings = check(Directions, read_set(arguments.set), "--set")
+    trained = load_trained(arguments.checkpoint)
+    if arguments.layer not in dict(trained.model.named_modules()):
+        own = ", ".join(own_layers(trained.model) or (name for name, _ in trained.model.named_children()))
+        raise errors.UserError(f"--layer {arguments.layer}: the model has no such module; it has {own}")
+    samples = few(trained, settings)
+    measured = measure(trained.model, arguments.layer, samples, settings)
+    about = {
+        "layer": arguments.layer,
+        "settings": settings.model_dump(),
+        "source": trained.source,
+        "made_by": made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "scikit-learn")),
+    }
+    write_json(arguments.output, {**measured, **about})
+    print(f"{arguments.layer}: {measured['units']} units, area under ablation {measured['area']}")
+
+
+def few(trained, settings):
+    """Return {split: batches.Samples}, at most settings.samples of each, chosen at random."""
+    data, splits = data_set(trained.settings), load_samples(trained.settings)
+    random = np.random.default_rng(settings.seed)
+    chosen = {}
+    for name, split in splits.items():
+        rows = np.sort(random.permutation(len(split.labels))[: settings.samples])
+        chosen[name] = on_device(type(split)(*(part[rows] for part in split)), data, trained.device)
+    return chosen
+
+
+def measure(model, name, samples, settings):
+    """Return what is measured of a layer on both splits, as plain values; see directions.py and selectivity.py."""
+    layer = observe(model, name, samples["train"])
+    if not torch.isfinite(torch.stack([layer.mean, layer.std])).all():
+        return {"units": len(layer.mean), "area": dict.fromkeys(samples), "reason": "activations are not finite"}
+    common = {"orders": settings.orders, "points": settings.points, "clamp": settings.clamp, "seed": settings.seed}
+    ablation = {split: ablation_curve(model, layer, own, **common) for split, own in samples.items()}
+    noise = {
+        split: noise_curve(model, layer, own, noise=settings.noise, draws=settings.draws, seed=settings.seed)
+        for split, own in samples.items()
+    }
+    lost = {
+        f"{split}_accuracy_lost": accuracy_lost(model, layer, own, settings.clamp) for split, own in samples.items()
+    }
+    of_class = about_class(activations_of_units(model, name, samples["validation"]), samples["validation"], settings)
+    return {
+        "units": len(layer.mean),
+        "area": {split: curve["area"] for split, curve in ablation.items()},
+        "area_std": {split: curve["area_std"] for split, curve in ablation.items()},
+        "mean_selectivity": mean_of(of_class["selectivity"]),
+        "correlations": rank_correlations({**of_class, **lost}),
+        "ablation": ablation,
+        "noise": noise,
+        "of_each_unit": {name: plain(values) for name, values in {**of_class, **lost}.items()},
+    }
+
+
+def about_class(activations, samples, settings):
+    """Return {selectivity, mutual_information}, each (units,), of activations (n, units) on batches.Samples."""
+    activations, labels = activations.cpu().numpy(), samples.labels.cpu().numpy()
+    return {
+        "selectivity": class_selectivity(activations, labels),
+        "mutual_information": mutual_information(activations, labels, settings.seed),
+    }
+
+
+def mean_of(values):
+    """Return the mean of those values that are numbers, or None where none is."""
+    return np.nanmean(values).item() if np.isfinite(values).any() else None
+
+
+def plain(values):
+    """Return (units,) as a list of numbers, None for nan."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]
+
+
+if __name__ == "__main__":
+    errors.run(main)

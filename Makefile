@@ -24,6 +24,7 @@ benchmarks: $(VENV)/installed $(PEERS)/installed  ## the measured tables of the 
 	python benchmarks/training.py
 	python benchmarks/activations.py
 	python benchmarks/plan.py
+	python benchmarks/directions.py
 
 clean:  ## remove the environments; results stay
 	rm -rf $(VENV) $(PEERS)

@@ -25,7 +25,7 @@ def main():
     layers = layer_names(trained.model, arguments.layers)
     split = load_samples(trained.settings)[arguments.split]
     attributes = {
-        **{key: json.dumps(value) if isinstance(value, dict) else value for key, value in trained.source.items()},
+        **attributes_of(trained.source),
         "split": arguments.split,
         "made_by": json.dumps(
             made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "h5py")),
@@ -36,6 +36,15 @@ def main():
     print(f"{len(split.labels)} samples of {arguments.split}, layers {', '.join(layers)}")
     for layer in sorted(single):
         print(f"{layer}: stored as float32, for float16 would lose too much")
+
+
+def attributes_of(source):
+    """Return a source as HDF5 attributes: dicts as JSON, and none where there is no value."""
+    return {
+        key: json.dumps(value) if isinstance(value, dict) else value
+        for key, value in source.items()
+        if value is not None
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A checkpoint as what it holds: a model, and what it was trained to be."""
 
 import json
+import math
 from typing import NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ class Trained(NamedTuple):
 def load_trained(path):
     """Return the Trained of a checkpoint of train.py, and have torch compute as its run did; UserError where damaged.
 
-    weight_norm is the Euclidean norm of all parameters.
+    weight_norm is the Euclidean norm of all parameters. A metric that is nan or infinite (diverged) is None.
     """
     state = checkpoints.load(path)
     run = json.loads(state["run"])
@@ -32,13 +33,15 @@ def load_trained(path):
     model = build_model(settings, device).eval()
     model.load_state_dict(state["model"])
     unit, metrics = max(state["metrics"].items())
+    squares = sum(weights.detach().double().square().sum().item() for weights in model.parameters())
+    measured = {**metrics, "weight_norm": math.sqrt(squares)}
+    del measured["learning_rate"]
     source = {
         "study": run["study"],
         "chosen": run["chosen"],
         "settings": settings,
         "unit": run["unit"],
         "checkpoint": unit,
-        **{name: value for name, value in metrics.items() if name != "learning_rate"},
-        "weight_norm": sum(weights.detach().double().square().sum().item() for weights in model.parameters()) ** 0.5,
+        **{name: value if math.isfinite(value) else None for name, value in measured.items()},
     }
     return Trained(model, device, settings, source)

@@ -12,7 +12,7 @@ from actdim.batches import on_device
 from actdim.datasets import data_set, load_samples
 from actdim.provenance import made_by
 from actdim.steps import build_model
-from actdim.training import make_deterministic
+from actdim.training import keep_memory, make_deterministic
 
 
 def main():
@@ -27,6 +27,7 @@ def main():
     run = json.loads(state["run"])
     settings = run["settings"]
     make_deterministic(settings["training"]["threads"])
+    keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_model(settings, device)
     model.load_state_dict(state["model"])

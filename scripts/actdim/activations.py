@@ -121,8 +121,8 @@ def write(file, model, samples, layers, single):
                 prepare(file, n, logits, outputs, model)
             if written:
                 written.result()
-            arrays = {f"layers/{name}": kept.values.flatten(1).numpy() for name, kept in outputs.items()}
-            written = writer.submit(store, file, rows, {**arrays, "logits": logits.float().cpu().numpy()})
+            values = {f"layers/{name}": kept.values for name, kept in outputs.items()}
+            written = writer.submit(store, file, rows, {**values, "logits": logits.float().cpu()})
         written.result()
     return set()
 
@@ -137,10 +137,10 @@ def prepare(file, n, logits, outputs, model):
         own.update(shape=kept.values.shape[1:], depth=depth, feeds_classifier=name == last)
 
 
-def store(file, rows, arrays):
-    """Write the rows of a batch to the data sets of a file."""
-    for name, array in arrays.items():
-        file[name][rows] = array
+def store(file, rows, values):
+    """Write the rows of a batch, tensors (n, ...), to the data sets of a file; channels last are put in order here."""
+    for name, of_batch in values.items():
+        file[name].write_direct(of_batch.flatten(1).numpy(), dest_sel=rows)
 
 
 def whole_values(output):
@@ -155,14 +155,20 @@ def halve(output):
     or lie close together far from 0, rounding would move neighbors about. Values that are infinite already lose
     nothing.
     """
-    shape, output = output.shape, output.flatten(1).float()
-    half = output.half()
-    lost, spread = losses(output, half)
+    half = output.to(torch.float16, copy=True)
+    values, rounded = as_lying(output).float(), as_lying(half)
+    lost, spread = losses(values, rounded)
     if not np.isfinite([lost, spread]).all():
-        infinite = ~output.isfinite()
-        lost, spread = losses(output.masked_fill(infinite, 0), half.masked_fill(infinite, 0))
+        infinite = ~values.isfinite()
+        lost, spread = losses(values.masked_fill(infinite, 0), rounded.masked_fill(infinite, 0))
     fits = bool(np.isfinite(lost) and lost <= 1e-6 * spread)
-    return Kept(half.cpu().view(shape), fits)
+    return Kept(half.cpu(), fits)
+
+
+def as_lying(output):
+    """Return (n, ...) as (n, features), the features as they lie in memory: channels last without a copy."""
+    last = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
+    return (output.movedim(1, -1) if last else output).flatten(1)
 
 
 def losses(output, half):

@@ -8,7 +8,7 @@ import torch
 
 from actdim import checkpoints
 from actdim.steps import build_model
-from actdim.training import make_deterministic
+from actdim.training import keep_memory, make_deterministic
 
 
 class Trained(NamedTuple):
@@ -29,6 +29,7 @@ def load_trained(path):
     run = json.loads(state["run"])
     settings = run["settings"]
     make_deterministic(settings["training"]["threads"])
+    keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_model(settings, device).eval()
     model.load_state_dict(state["model"])

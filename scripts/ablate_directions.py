@@ -60,7 +60,12 @@ def measure(model, name, samples, settings):
     """Return what is measured of a layer on both splits, as plain values; see directions.py and selectivity.py."""
     layer = observe(model, name, samples["train"])
     if not torch.isfinite(torch.stack([layer.mean, layer.std])).all():
-        return {"units": len(layer.mean), "area": dict.fromkeys(samples), "reason": "activations are not finite"}
+        return {
+            "units": len(layer.mean),
+            "area": dict.fromkeys(samples),
+            "mean_selectivity": None,
+            "reason": "activations are not finite",
+        }
     common = {"orders": settings.orders, "points": settings.points, "clamp": settings.clamp, "seed": settings.seed}
     ablation = {split: ablation_curve(model, layer, own, **common) for split, own in samples.items()}
     noise = {

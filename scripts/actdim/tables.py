@@ -84,12 +84,13 @@ def sweeps(summary, settings):
     """Yield (name, setting, rows) for every sweep of a study: runs in which one setting alone varies.
 
     summary: the rows of one study. A sweep has three values of its setting or more; it is named after the
-    setting, and where several sweeps vary the same one, after what they hold fixed too.
+    setting, and where several sweeps vary the same one, after what they hold fixed too. A setting that the model
+    of some runs lacks is empty in their rows, and as good a value to hold fixed as any.
     """
     varied = varying(summary, settings)
     for key in filter(lambda key: is_numeric_dtype(summary[key]), varied):
         others = [other for other in varied if other != key]
-        groups = [((), summary)] if not others else summary.groupby(others)
+        groups = [((), summary)] if not others else summary.groupby(others, dropna=False)
         long = [(fixed, rows) for fixed, rows in groups if rows[key].nunique() >= 3]
         for fixed, rows in long:
             held = ", ".join(f"{other}={value_text(value)}" for other, value in zip(others, fixed, strict=True))
@@ -103,7 +104,8 @@ def configurations(rows, settings):
         return [("all runs", lambda table: table)]
 
     def selector(values):
-        return lambda table: table[(table[varied] == values).all(axis=1)]
+        empty = pd.isna(list(values))
+        return lambda table: table[((table[varied] == values) | (table[varied].isna() & empty)).all(axis=1)]
 
     return [
         (
@@ -122,7 +124,9 @@ def varying(rows, settings):
 
 
 def value_text(value):
-    """Return a setting's value as a reader would write it."""
+    """Return a setting's value as a reader would write it; none for an empty one."""
+    if pd.isna(value):
+        return "none"
     return value if isinstance(value, str) else f"{value:g}"
 
 
@@ -140,6 +144,11 @@ def correlations_table(summary, settings):
                 of = {"study": study, "sweep": name, "estimator": estimator, "checkpoint": part.checkpoint.iloc[0]}
                 rows.append({**of, "x": x, "y": y, **correlate(runs[x], runs[y]), "split": split})
     return pd.DataFrame(rows)
+
+
+def shown_split(rows):
+    """Return the rows of the validation split, or where there are none those of the training split."""
+    return rows[rows["split"] == ("validation" if (rows["split"] == "validation").any() else "train")]
 
 
 def last_checkpoint(rows):
@@ -167,7 +176,7 @@ def write_csv(table, path):
 def read_csv(path):
     """Read a table; a missing, empty or damaged one is a UserError that names it."""
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, float_precision="round_trip")  # the very numbers that were written
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):

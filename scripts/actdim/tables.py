@@ -55,6 +55,13 @@ def settings_in_order(names):
     return [*(name for name in dict.fromkeys(names) if name != "seed"), "seed"]
 
 
+def settings_in(table):
+    """Return the names of the columns between study and checkpoint: the settings that tell runs apart."""
+    columns = list(table.columns)
+    settings = columns[columns.index("study") + 1 : columns.index("checkpoint")]
+    return [name for name in settings if table[name].notna().any()]
+
+
 def summary_table(ids, settings):
     """Return a row for each run, checkpoint, split and estimator: LLID with its interval, PID, PID / LLID, metrics.
 
@@ -104,8 +111,8 @@ def configurations(rows, settings):
         return [("all runs", lambda table: table)]
 
     def selector(values):
-        empty = pd.isna(list(values))
-        return lambda table: table[((table[varied] == values) | (table[varied].isna() & empty)).all(axis=1)]
+        values = list(values)
+        return lambda table: table[((table[varied] == values) | (table[varied].isna() & pd.isna(values))).all(axis=1)]
 
     return [
         (
@@ -114,7 +121,7 @@ def configurations(rows, settings):
             ),
             selector(values),
         )
-        for values in rows[varied].drop_duplicates().itertuples(index=False)
+        for values in rows[varied].drop_duplicates().itertuples(index=False, name=None)
     ]
 
 
@@ -176,7 +183,7 @@ def write_csv(table, path):
 def read_csv(path):
     """Read a table; a missing, empty or damaged one is a UserError that names it."""
     try:
-        return pd.read_csv(path, float_precision="round_trip")  # the very numbers that were written
+        return pd.read_csv(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):

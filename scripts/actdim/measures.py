@@ -3,7 +3,7 @@
 import pandas as pd
 
 from actdim.errors import UserError
-from actdim.tables import METRICS, settings_in_order, shown_split
+from actdim.tables import METRICS, settings_in, settings_in_order, shown_split
 
 LINEAR = "pca"  # the estimator that gives participation ratios
 OF_IDS = {
@@ -30,19 +30,13 @@ def measures_table(summary, estimator, probes):
     and the selectivity are means over the layers that have a value. What was not measured, or has no value, is empty;
     generalization_gap is train_accuracy - validation_accuracy. UserError where summary has no rows of the estimator.
     """
-    settings = settings_in_order([*columns_of_settings(summary), *(key for one in probes for key in chosen(one))])
+    settings = settings_in_order([*settings_in(summary), *(key for one in probes for key in chosen(one))])
     order = ["study", *settings, "checkpoint"]
-    table = by_run(ids_of(summary, estimator), order).combine_first(probed(probes, order))
+    table = ids_of(summary, estimator, order).combine_first(probed(probes, order))
     table["generalization_gap"] = table["train_accuracy"] - table["validation_accuracy"]
     metrics = [metric for metric in METRICS if metric not in MEASURES]
     table = table[[*order, "estimator", *MEASURES, *metrics, "generalization_gap"]].astype({"checkpoint": int})
     return table.sort_values(order, na_position="first", ignore_index=True)
-
-
-def columns_of_settings(table):
-    """Return the columns of a table that are settings of runs: those between study and checkpoint."""
-    columns = list(table.columns)
-    return columns[columns.index("study") + 1 : columns.index("checkpoint")]
 
 
 def chosen(probe):
@@ -50,14 +44,12 @@ def chosen(probe):
     return probe["source"]["chosen"]
 
 
-def ids_of(summary, estimator):
+def ids_of(summary, estimator, order):
     """Return the rows of an estimator in the split to show of each study, participation_ratio beside them."""
     if not (summary["estimator"] == estimator).any():
         raise UserError(f"the summary has no rows of the estimator {estimator}")
     summary = pd.concat(shown_split(rows) for _, rows in summary.groupby("study", sort=False))
-    keys = ["study", *columns_of_settings(summary), "checkpoint"]
-    linear = by_run(summary[summary["estimator"] == LINEAR], keys)
-    rows = by_run(summary[summary["estimator"] == estimator], keys)
+    rows, linear = (by_run(summary[summary["estimator"] == name], order) for name in (estimator, LINEAR))
     return rows.assign(participation_ratio=linear["llid"])
 
 

@@ -25,10 +25,10 @@ def introduction(predictors):
     intervals = int(predictors["spearman_low"].notna().sum())
     text = (
         "How the measures go with generalization: Spearman's r with its 95 % interval, from the runs of a study drawn"
-        f" anew with replacement. Of {intervals} intervals here about {intervals / 20:.0f} would leave out 0 by chance"
-        f" alone. Fewer than {FEWEST_RESAMPLED} runs have none, and nothing is said of them. Runs that differ in their"
-        " seed alone count as any others. That two numbers go together over a grid of settings does not tell that one"
-        " causes the other, and the areas under ablation are made of accuracies themselves."
+        " anew with replacement. Even where nothing goes together, one interval in twenty leaves out 0; here are"
+        f" {intervals}. Fewer than {FEWEST_RESAMPLED} runs have none, and nothing is said of them. Runs that differ in"
+        " their seed alone count as any others. That two numbers go together over a grid of settings does not tell that"
+        " one causes the other, and the areas under ablation are made of accuracies themselves."
     )
     return textwrap.fill(text, WIDTH) + "\n"
 

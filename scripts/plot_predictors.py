@@ -4,6 +4,7 @@
 import argparse
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 
 from actdim import errors
 from actdim.figures import COLORS, MARKERS, plt, save
@@ -65,7 +66,7 @@ def draw(axis, rows):
     places = {measure: place for place, measure in enumerate(overall["measure"])}
     for (sweep, some), marker in zip(parts(rows, overall).groupby("sweep", sort=False), cycle(MARKERS[1:])):
         below = some["measure"].map(places) - 0.3
-        axis.plot(some["spearman_r"], below, marker, color="0.65", markersize=5, label=f"within {sweep}")
+        axis.plot(some["spearman_r"], below, marker, color="0.65", markersize=5, label=fill(f"within {sweep}", 32))
     axis.set_yticks(overall.index, overall["measure"].map(MEASURES))
     axis.set_ylim(-0.8, len(overall) - 0.4)
 

@@ -195,7 +195,7 @@ def test_the_reading_says_what_the_intervals_allow():
         "Not seen within the sweeps of weight_decay and dropout, so it may come from what differs between sweeps: PID.",
         "The same sign within the sweep of weight_decay only, the opposite sign within the sweep of dropout: weight"
         " norm.",
-        "Not over all runs, but within the sweep of dropout: mean selectivity (+).",
+        "Not over all runs, but in a part of them: mean selectivity (positive within the sweep of dropout).",
     ]
 
 

@@ -117,6 +117,13 @@ def test_a_setting_that_is_a_name():
     ]
 
 
+def test_a_setting_that_is_true_or_false():
+    rows = pd.DataFrame({"batch_norm": [True] * 3 + [False] * 3, "weight_decay": [0, 1, 2] * 2, "seed": 0})
+    names = [name for name, _, _ in tables.sweeps(rows, list(rows.columns))]
+    assert names == ["weight_decay at batch_norm=false", "weight_decay at batch_norm=true"]
+    assert tables.configurations(rows, list(rows.columns))[0][0] == "batch norm true, weight decay 0"
+
+
 def test_runs_of_a_model_that_lacks_a_setting():
     """They are a sweep like any other, and their configurations have their rows."""
     rows = pd.DataFrame(
@@ -124,6 +131,7 @@ def test_runs_of_a_model_that_lacks_a_setting():
             "model.name": ["mlp"] * 3 + ["resnet18"] * 6,
             "dropout": [None] * 3 + [0.1] * 3 + [0.2] * 3,
             "weight_decay": [0, 1, 2] * 3,
+            "batch_norm": [None] * 3 + [True] * 6,
             "seed": 0,
         }
     )

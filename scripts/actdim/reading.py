@@ -7,7 +7,7 @@ from actdim.predictors import FEWEST_RESAMPLED
 from actdim.tables import ALL_RUNS
 
 WIDTH = 100
-NAMED = 3  # sweeps; more are counted
+NAMED = 3  # sweeps of a study; of more, several are counted
 
 
 def reading(predictors):
@@ -79,19 +79,30 @@ def within_sweeps(overall, swept):
     if sweeps.empty:
         whole = listed(dict.fromkeys(swept["sweep"])) if len(swept) else None
         return [f"All runs are one sweep, of {whole}." if whole else "No single sweep has runs enough to look within."]
-    patterns, only = {}, {}
+    patterns, partly = {}, []
     for measure, sign in signs(by_strength(overall)).items():
-        rows = sweeps.loc[sweeps.index == measure]
-        found = dict(zip(rows["sweep"], signs(rows), strict=True))
+        found = by_sign(sweeps.loc[sweeps.index == measure])
         if sign:
-            kinds = tuple(tuple(sweep for sweep in found if found[sweep] == kind) for kind in (sign, -sign, 0))
-            patterns.setdefault(kinds, []).append(MEASURES[measure])
-        for sweep in (sweep for sweep, other in found.items() if other and not sign):
-            only.setdefault(sweep, []).append(f"{MEASURES[measure]} ({'+' if found[sweep] > 0 else '-'})")
+            patterns.setdefault((found[sign], found[-sign], found[0]), []).append(MEASURES[measure])
+        elif found[1] or found[-1]:
+            partly.append(f"{MEASURES[measure]} ({part_text(found)})")
     return [
         *(f"{pattern_text(*kinds)}: {listed(measures)}." for kinds, measures in patterns.items()),
-        *(f"Not over all runs, but within {those([sweep], 1)}: {listed(found)}." for sweep, found in only.items()),
+        *([f"Not over all runs, but in a part of them: {listed(partly)}."] if partly else []),
     ]
+
+
+def by_sign(rows):
+    """Return {1: sweeps whose interval is above 0, -1: those of which it is below, 0: those of which it holds 0}."""
+    found = dict(zip(rows["sweep"], signs(rows), strict=True))
+    return {sign: tuple(sweep for sweep in found if found[sweep] == sign) for sign in (1, -1, 0)}
+
+
+def part_text(found):
+    """Return in which sweeps a measure's sign is seen that is not seen over all runs; found: see by_sign."""
+    total = sum(map(len, found.values()))
+    named = [(name, found[sign]) for name, sign in (("positive", 1), ("negative", -1)) if found[sign]]
+    return ", ".join(f"{name} within {those(sweeps, total)}" for name, sweeps in named)
 
 
 def pattern_text(same, opposite, unseen):
@@ -114,8 +125,8 @@ def pattern_text(same, opposite, unseen):
 
 def those(sweeps, total):
     """Return the names of sweeps, or how many of all they are."""
-    if len(sweeps) > NAMED:
-        return f"{len(sweeps)} of {total} sweeps"
+    if total > NAMED and len(sweeps) > 1:
+        return f"each of the {total} sweeps" if len(sweeps) == total else f"{len(sweeps)} of {total} sweeps"
     return f"the sweep{'s' if len(sweeps) > 1 else ''} of {listed(sweeps)}"
 
 

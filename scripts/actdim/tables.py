@@ -1,7 +1,7 @@
 """The tables: from single estimates to LLID, PID, and how they go with regularization and generalization."""
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool, is_numeric_dtype
 from scipy import stats
 
 from actdim.errors import UserError
@@ -134,6 +134,8 @@ def value_text(value):
     """Return a setting's value as a reader would write it; none for an empty one."""
     if pd.isna(value):
         return "none"
+    if is_bool(value):
+        return str(value).lower()
     return value if isinstance(value, str) else f"{value:g}"
 
 

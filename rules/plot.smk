@@ -1,11 +1,15 @@
 DRAWN = next(iter(CONFIG.estimators))  # figures show the first estimator
 CHECKED = next((name for name in CONFIG.estimators if name.startswith("twonn")), None)  # has a scale check
 FIGURES = [
-    f"results/figures/{study.name}/{figure}.{format}"
-    for study in STUDIES.values()
-    for figure in study.figures
-    if figure != "scale_check" or CHECKED
-    for format in ("svg", "png")
+    *(
+        f"results/figures/{study.name}/{figure}.{format}"
+        for study in STUDIES.values()
+        for figure in study.figures
+        if figure != "scale_check" or CHECKED
+        for format in ("svg", "png")
+    ),
+    "results/figures/predictors.svg",
+    "results/figures/predictors.png",
 ]
 
 

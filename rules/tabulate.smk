@@ -1,4 +1,10 @@
-TABLES = expand("results/tables/{table}.csv", table=["id", "summary", "correlations", "training"])
+TABLES = [
+    *expand(
+        "results/tables/{table}.csv",
+        table=["id", "summary", "correlations", "training", "measures", "predictors"],
+    ),
+    "results/tables/predictors.txt",
+]
 
 
 rule tabulate_id:

@@ -10,7 +10,9 @@ import pandas as pd
 import yaml
 from conftest import STUDY, copy_project
 
-BEHIND_ESTIMATES = {"report": 1, "tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1, "plot_scale_check": 1}
+BEHIND_MEASURES = {"report": 1, "tabulate_predictors": 1, "plot_predictors": 1}
+BEHIND_SUMMARY = {"tabulate_measures": 1, **BEHIND_MEASURES}
+BEHIND_ESTIMATES = {"tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1, "plot_scale_check": 1, **BEHIND_SUMMARY}
 BEHIND_NEIGHBORS = {"estimate_id": 9, **BEHIND_ESTIMATES}
 BEHIND_DUMPS = {"find_neighbors": 9, **BEHIND_NEIGHBORS}
 BEHIND_TRAINING = {"dump_activations": 3, "tabulate_training": 1, **BEHIND_DUMPS}
@@ -227,6 +229,11 @@ def test_another_study(done):
 def test_figure_code(done):
     edit(done, "scripts/plot_llid.py", 'marker="o"', 'marker="s"')
     assert done.planned() == {"plot_llid": 1, "report": 1}
+
+
+def test_code_of_the_predictors(done):
+    edit(done, "scripts/actdim/predictors.py", "RESAMPLES = 2_000", "RESAMPLES = 3_000")
+    assert done.planned() == BEHIND_MEASURES
 
 
 def test_activations_that_are_not_kept(done):

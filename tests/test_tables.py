@@ -117,6 +117,36 @@ def test_a_setting_that_is_a_name():
     ]
 
 
+def test_a_setting_that_is_true_or_false():
+    rows = pd.DataFrame({"batch_norm": [True] * 3 + [False] * 3, "weight_decay": [0, 1, 2] * 2, "seed": 0})
+    names = [name for name, _, _ in tables.sweeps(rows, list(rows.columns))]
+    assert names == ["weight_decay at batch_norm=false", "weight_decay at batch_norm=true"]
+    assert tables.configurations(rows, list(rows.columns))[0][0] == "batch norm true, weight decay 0"
+
+
+def test_runs_of_a_model_that_lacks_a_setting():
+    """They are a sweep like any other, and their configurations have their rows."""
+    rows = pd.DataFrame(
+        {
+            "model.name": ["mlp"] * 3 + ["resnet18"] * 6,
+            "dropout": [None] * 3 + [0.1] * 3 + [0.2] * 3,
+            "weight_decay": [0, 1, 2] * 3,
+            "batch_norm": [None] * 3 + [True] * 6,
+            "seed": 0,
+        }
+    )
+    settings = list(rows.columns)
+    found = {name: runs.index.tolist() for name, _, runs in tables.sweeps(rows, settings)}
+    assert found == {
+        "weight_decay at model.name=mlp, dropout=none": [0, 1, 2],
+        "weight_decay at model.name=resnet18, dropout=0.1": [3, 4, 5],
+        "weight_decay at model.name=resnet18, dropout=0.2": [6, 7, 8],
+    }
+    chosen = {name: select(rows).index.tolist() for name, select in tables.configurations(rows, settings)}
+    assert chosen["model.name mlp, dropout none, weight decay 1"] == [1]
+    assert sorted(row for selected in chosen.values() for row in selected) == list(range(9))
+
+
 def test_missing_values_are_empty_and_harm_no_other():
     def some(w, d, seed, layer, at):
         return None if layer == "pool" and w == 0.01 else by_layer(w, d, seed, layer, at)

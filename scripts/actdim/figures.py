@@ -11,7 +11,7 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.tables import configurations, last_checkpoint, read_csv, sweeps
+from actdim.tables import configurations, last_checkpoint, read_csv, settings_in, shown_split, sweeps
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito, colorblind-safe
 SHOWN = 4  # panels of a sweep, from its weakest to its strongest
@@ -58,7 +58,7 @@ def of_all_samples(table, chosen):
     rows = rows_of(table, study=chosen.study, estimator=chosen.estimator)
     if "class" in rows:
         rows = rows[rows["class"].isna()]
-    return rows[rows["split"] == ("validation" if (rows["split"] == "validation").any() else "train")]
+    return shown_split(rows)
 
 
 def at_the_end(chosen):
@@ -99,13 +99,6 @@ def grid_of(panels):
         for axis in line[len(row) :]:
             axis.set_visible(False)
     return figure, axes, placed
-
-
-def settings_in(table):
-    """Return the names of the columns between study and checkpoint: the settings that tell runs apart."""
-    columns = list(table.columns)
-    settings = columns[columns.index("study") + 1 : columns.index("checkpoint")]
-    return [name for name in settings if table[name].notna().any()]
 
 
 def save(figure, svg, png):

@@ -1,7 +1,7 @@
 """The tables: from single estimates to LLID, PID, and how they go with regularization and generalization."""
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool, is_numeric_dtype
 from scipy import stats
 
 from actdim.errors import UserError
@@ -55,6 +55,13 @@ def settings_in_order(names):
     return [*(name for name in dict.fromkeys(names) if name != "seed"), "seed"]
 
 
+def settings_in(table):
+    """Return the names of the columns between study and checkpoint: the settings that tell runs apart."""
+    columns = list(table.columns)
+    settings = columns[columns.index("study") + 1 : columns.index("checkpoint")]
+    return [name for name in settings if table[name].notna().any()]
+
+
 def summary_table(ids, settings):
     """Return a row for each run, checkpoint, split and estimator: LLID with its interval, PID, PID / LLID, metrics.
 
@@ -84,12 +91,13 @@ def sweeps(summary, settings):
     """Yield (name, setting, rows) for every sweep of a study: runs in which one setting alone varies.
 
     summary: the rows of one study. A sweep has three values of its setting or more; it is named after the
-    setting, and where several sweeps vary the same one, after what they hold fixed too.
+    setting, and where several sweeps vary the same one, after what they hold fixed too. A setting that the model
+    of some runs lacks is empty in their rows, and as good a value to hold fixed as any.
     """
     varied = varying(summary, settings)
     for key in filter(lambda key: is_numeric_dtype(summary[key]), varied):
         others = [other for other in varied if other != key]
-        groups = [((), summary)] if not others else summary.groupby(others)
+        groups = [((), summary)] if not others else summary.groupby(others, dropna=False)
         long = [(fixed, rows) for fixed, rows in groups if rows[key].nunique() >= 3]
         for fixed, rows in long:
             held = ", ".join(f"{other}={value_text(value)}" for other, value in zip(others, fixed, strict=True))
@@ -103,7 +111,8 @@ def configurations(rows, settings):
         return [("all runs", lambda table: table)]
 
     def selector(values):
-        return lambda table: table[(table[varied] == values).all(axis=1)]
+        values = list(values)
+        return lambda table: table[((table[varied] == values) | (table[varied].isna() & pd.isna(values))).all(axis=1)]
 
     return [
         (
@@ -112,7 +121,7 @@ def configurations(rows, settings):
             ),
             selector(values),
         )
-        for values in rows[varied].drop_duplicates().itertuples(index=False)
+        for values in rows[varied].drop_duplicates().itertuples(index=False, name=None)
     ]
 
 
@@ -122,7 +131,11 @@ def varying(rows, settings):
 
 
 def value_text(value):
-    """Return a setting's value as a reader would write it."""
+    """Return a setting's value as a reader would write it; none for an empty one."""
+    if pd.isna(value):
+        return "none"
+    if is_bool(value):
+        return str(value).lower()
     return value if isinstance(value, str) else f"{value:g}"
 
 
@@ -140,6 +153,11 @@ def correlations_table(summary, settings):
                 of = {"study": study, "sweep": name, "estimator": estimator, "checkpoint": part.checkpoint.iloc[0]}
                 rows.append({**of, "x": x, "y": y, **correlate(runs[x], runs[y]), "split": split})
     return pd.DataFrame(rows)
+
+
+def shown_split(rows):
+    """Return the rows of the validation split, or where there are none those of the training split."""
+    return rows[rows["split"] == ("validation" if (rows["split"] == "validation").any() else "train")]
 
 
 def last_checkpoint(rows):

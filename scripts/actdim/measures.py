@@ -1,0 +1,90 @@
+"""Every measure of a run at a checkpoint, from the table of LLID and PID and from the probes of the checkpoint."""
+
+import pandas as pd
+
+from actdim.errors import UserError
+from actdim.tables import METRICS, settings_in, settings_in_order, shown_split
+
+LINEAR = "pca"  # the estimator that gives participation ratios
+OF_IDS = {
+    "llid": "LLID",
+    "pid": "PID",
+    "pid_over_llid": "PID / LLID",
+    "participation_ratio": "participation ratio",
+}
+OF_DIRECTIONS = {
+    "validation_ablation_area": "validation area under ablation",
+    "train_ablation_area": "train area under ablation",
+    "mean_selectivity": "mean selectivity",
+}
+OF_PROBES = {**OF_DIRECTIONS, "functional_dimension_over_bound": "functional dimension / bound"}
+MEASURES = {**OF_IDS, **OF_PROBES, "weight_norm": "weight norm"}  # the columns, as a reader would say them
+
+
+def measures_table(summary, estimator, probes):
+    """Return a row for each run and checkpoint at which anything was measured, every measure a column.
+
+    summary: the table summary.csv, of which the rows of `estimator` count, of the validation split or, in a study
+    that has none, the training split; the participation ratio is that of the layer that feeds the classifier.
+    probes: the contents of JSON files of single directions and of functional dimensions. The areas under ablation
+    and the selectivity are means over the layers that have a value. What was not measured, or has no value, is empty;
+    generalization_gap is train_accuracy - validation_accuracy. UserError where summary has no rows of the estimator.
+    """
+    settings = settings_in_order([*settings_in(summary), *(key for one in probes for key in chosen(one))])
+    order = ["study", *settings, "checkpoint"]
+    table = ids_of(summary, estimator, order).combine_first(probed(probes, order))
+    table["generalization_gap"] = table["train_accuracy"] - table["validation_accuracy"]
+    metrics = [metric for metric in METRICS if metric not in MEASURES]
+    table = table[[*order, "estimator", *MEASURES, *metrics, "generalization_gap"]].astype({"checkpoint": int})
+    return table.sort_values(order, na_position="first", ignore_index=True)
+
+
+def chosen(probe):
+    """Return the settings that tell the run of a probe from others."""
+    return probe["source"]["chosen"]
+
+
+def ids_of(summary, estimator, order):
+    """Return the rows of an estimator in the split to show of each study, participation_ratio beside them."""
+    if not (summary["estimator"] == estimator).any():
+        raise UserError(f"the summary has no rows of the estimator {estimator}")
+    summary = pd.concat(shown_split(rows) for _, rows in summary.groupby("study", sort=False))
+    rows, linear = (by_run(summary[summary["estimator"] == name], order) for name in (estimator, LINEAR))
+    return rows.assign(participation_ratio=linear["llid"])
+
+
+def probed(probes, order):
+    """Return the measures of probes, a row for each run and checkpoint, with what their files say of it."""
+    numbers = [*METRICS, *OF_PROBES]
+    rows = pd.DataFrame([row_of(probe) for probe in probes], columns=[*order, *numbers])
+    rows = by_run(rows.astype(dict.fromkeys(numbers, float)), order)
+    how = dict.fromkeys([*order, *METRICS], "first") | dict.fromkeys(OF_PROBES, "mean")
+    return rows.groupby(level=list(range(len(order))), sort=False).agg(how)
+
+
+def row_of(probe):
+    """Return what a probe's file says of one run, checkpoint and, of single directions, layer."""
+    source = probe["source"]
+    if "area" in probe:
+        values = [probe["area"]["validation"], probe["area"]["train"], probe["mean_selectivity"]]
+        measures = dict(zip(OF_DIRECTIONS, values, strict=True))
+    else:
+        measures = {"functional_dimension_over_bound": probe["over_bound"]}
+    metrics = {metric: source.get(metric) for metric in METRICS}
+    return {"study": source["study"], **chosen(probe), "checkpoint": source["checkpoint"], **metrics, **measures}
+
+
+def by_run(rows, order):
+    """Return rows with an index that is the same for one run and checkpoint, whether read from CSV or from JSON."""
+    keys = rows.reindex(columns=order).map(as_text)
+    return rows.set_axis(pd.MultiIndex.from_frame(keys, names=[None] * len(order)))
+
+
+def as_text(value):
+    """Return a value as text, a number of any type as that of a float: 10 and 10.0 are one setting; none is empty."""
+    if pd.isna(value):
+        return ""
+    try:
+        return repr(float(str(value)))
+    except ValueError:
+        return str(value)

@@ -1,0 +1,33 @@
+#!/usr/bin/env python
+"""Gather every measure of every run and checkpoint into one table, beside accuracies and losses.
+
+The paths of the probes' JSON files, of single directions and of functional dimensions, are read from standard input,
+one a line; there may be none.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from actdim import errors
+from actdim.files import read_json
+from actdim.measures import MEASURES, measures_table
+from actdim.tables import read_csv, write_csv
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--summary", required=True, type=Path, help="the table of LLID and PID")
+    parser.add_argument("--estimator", required=True, help="whose LLID and PID to take")
+    parser.add_argument("--output", required=True, type=Path, help="the table")
+    arguments = parser.parse_args()
+
+    probes = [read_json(path) for path in sys.stdin.read().split()]
+    table = measures_table(read_csv(arguments.summary), arguments.estimator, probes)
+    write_csv(table, arguments.output)
+    print(f"{len(table)} rows, {len(probes)} files of probes")
+    print(table.groupby("study")[[*MEASURES]].count().T.to_string())
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,265 @@
+"""The table of all measures, the correlations by study and sweep, and the text that reads them."""
+
+import copy
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from actdim import measures, predictors, tables
+from actdim.errors import UserError
+from actdim.reading import reading
+from test_tables import by_layer, estimates
+
+ABLATION = ["validation_ablation_area", "train_ablation_area", "mean_selectivity"]
+
+
+def through_csv(table):
+    """A table as a program reads it that another one wrote."""
+    return pd.read_csv(io.StringIO(table.to_csv(index=False)))
+
+
+def summary(change=lambda estimate: None):
+    """The summary of test_tables' study, with principal components, each estimate changed."""
+    made = [estimate | {"estimator": name} for name in ("twonn", "pca") for estimate in estimates(by_layer)]
+    for estimate in made:
+        estimate["id"] += 0.5 * (estimate["estimator"] == "pca")
+        change(estimate)
+    return through_csv(tables.summary_table(*tables.id_table(made)))
+
+
+def source(at=2, study="made", **chosen):
+    """What a probe says of the run and checkpoint it is of."""
+    metrics = {"train_accuracy": 1.0, "validation_accuracy": 0.5, "train_loss": 0.1, "validation_loss": 2.0}
+    chosen = {"weight_decay": 0.01, "dropout": 0, "seed": 1} | chosen
+    return {"study": study, "chosen": chosen, "checkpoint": at, **metrics, "weight_norm": 7.0, "unit": "epochs"}
+
+
+def ablated(layer, validation, selectivity=0.25, **of):
+    """The file of one layer's single directions."""
+    area = {"train": 0.9, "validation": validation}
+    return {"area": area, "mean_selectivity": selectivity, "layer": layer, "source": source(**of)}
+
+
+def dimension(over_bound, **of):
+    """The file of a functional dimension."""
+    return {"rank": 9, "bound": 90, "over_bound": over_bound, "source": source(**of)}
+
+
+def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
+    table = measures.measures_table(summary(), "twonn", [])
+    assert list(table) == [
+        *("study", "weight_decay", "dropout", "seed", "checkpoint", "estimator"),
+        *("llid", "pid", "pid_over_llid", "participation_ratio", *ABLATION, "functional_dimension_over_bound"),
+        *("weight_norm", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss"),
+        "generalization_gap",
+    ]
+    assert len(table) == 5 * 2 * 2
+    assert table[[*ABLATION, "functional_dimension_over_bound"]].isna().all(axis=None)
+    row = table.query("weight_decay == 0.1 and seed == 1 and checkpoint == 2").iloc[0]
+    assert (row.llid, row.participation_ratio, row.pid_over_llid) == pytest.approx((7, 7.5, 3))
+    assert row.generalization_gap == pytest.approx(0.2)
+
+
+def test_probes_join_the_row_of_their_run_and_checkpoint():
+    """Whatever way its numbers are written; the mean is over the layers that have a value."""
+    probes = [ablated("stem", 0.2), ablated("pool", 0.6, None), dimension(0.1, dropout=0.0)]
+    before, table = (measures.measures_table(summary(), "twonn", some) for some in ([], probes))
+    assert len(table) == len(before)
+    row = table[table["mean_selectivity"].notna()]
+    assert row[["weight_decay", "dropout", "seed", "checkpoint"]].to_numpy().tolist() == [[0.01, 0, 1, 2]]
+    assert row[[*ABLATION, "functional_dimension_over_bound"]].to_numpy()[0] == pytest.approx([0.4, 0.9, 0.25, 0.1])
+    assert row["llid"].item() == pytest.approx(9.7)
+    assert row["validation_accuracy"].item() == pytest.approx(0.89), "as the summary says"
+    rest = table.drop(columns=measures.OF_PROBES)
+    pd.testing.assert_frame_equal(rest, before.drop(columns=measures.OF_PROBES), check_dtype=False)
+
+
+def test_probes_of_other_checkpoints_and_studies_have_rows_of_their_own():
+    """With accuracies, without IDs."""
+    other = dimension(0.3, study="other") | {"source": source(study="other", at=5, optimizer="sgd")}
+    other["source"]["chosen"] = {"optimizer": "sgd", "seed": 0}
+    table = measures.measures_table(summary(), "twonn", [ablated("stem", 0.2, at=3), other])
+    assert len(table) == 22
+    alone = table[table["llid"].isna()].set_index("study")
+    assert alone.loc["made", ["checkpoint", "validation_ablation_area", "weight_norm"]].tolist() == [3, 0.2, 7]
+    assert alone.loc["other", ["optimizer", "functional_dimension_over_bound"]].tolist() == ["sgd", 0.3]
+    assert alone["generalization_gap"].tolist() == [0.5, 0.5]
+    assert list(table)[1:5] == ["weight_decay", "dropout", "optimizer", "seed"]
+
+
+def test_a_diverged_run_harms_no_other():
+    def diverge(estimate):
+        if estimate["source"]["chosen"]["weight_decay"] == 0.1:
+            estimate["id"] = None
+            estimate["source"] |= dict.fromkeys([*tables.METRICS])
+
+    lost = ablated("stem", None, None, weight_decay=0.1) | {"area": {"train": None, "validation": None}}
+    lost["source"] |= dict.fromkeys([*tables.METRICS])
+    table = measures.measures_table(summary(diverge), "twonn", [lost, ablated("stem", 0.2)])
+    of_lost = table["weight_decay"] == 0.1
+    assert table.loc[of_lost, [*measures.MEASURES, *tables.METRICS, "generalization_gap"]].isna().all(axis=None)
+    assert table.loc[~of_lost, ["llid", "participation_ratio", "generalization_gap"]].notna().all(axis=None)
+    assert table["validation_ablation_area"].notna().sum() == 1
+    found = predictors.predictors_table(through_csv(table))
+    assert found.query("measure == 'llid'").n.max() == 8
+
+
+def test_the_training_split_of_a_study_that_has_no_other():
+    table = summary()
+    table.loc[table["llid"] < 9, "split"] = "train"
+    assert measures.measures_table(table, "twonn", [])["llid"].min() > 9, "it has validation samples"
+    table["split"] = "train"
+    assert len(measures.measures_table(table, "twonn", [])) == 20
+
+
+def test_an_estimator_that_the_summary_lacks():
+    with pytest.raises(UserError, match="no rows of the estimator gride"):
+        measures.measures_table(summary(), "gride", [])
+
+
+def runs(rng, study="made", **values):
+    """Rows of measures.csv: two sweeps of 8 runs that share their first, with an LLID that goes with both targets."""
+    settings = [(w, 0.0) for w in (0, 1, 2, 3)] + [(0.0, d) for d in (0.1, 0.2, 0.3)]
+    rows = pd.DataFrame(
+        [{"study": study, "weight_decay": w, "dropout": d, "seed": s} for w, d in settings for s in (0, 1)]
+    )
+    strength = rows["weight_decay"] + 10 * rows["dropout"]
+    rows = rows.assign(checkpoint=2, estimator="twonn", **dict.fromkeys(measures.MEASURES, np.nan))
+    rows["validation_accuracy"] = 0.9 + 0.01 * strength + 0.001 * rng.random(len(rows))
+    rows["generalization_gap"] = 1 - rows["validation_accuracy"]
+    return rows.assign(llid=10 - strength + 0.1 * rng.random(len(rows)), **values)
+
+
+def test_correlations_by_study_sweep_measure_and_target():
+    rng = np.random.default_rng(0)
+    table = runs(rng, pid=rng.random(14))
+    early = table.assign(checkpoint=1, weight_norm=table["llid"])
+    other = runs(rng, "other")[:2]
+    found = predictors.predictors_table(pd.concat([early, table, other], ignore_index=True))
+    assert list(found) == [
+        *("study", "sweep", "measure", "target", "checkpoint", "n"),
+        *("pearson_r", "pearson_low", "pearson_high", "spearman_r", "spearman_low", "spearman_high"),
+        *("kendall_tau", "kendall_low", "kendall_high"),
+    ]
+    llid = found.query("study == 'made' and measure == 'llid'").set_index(["sweep", "target"])
+    assert set(llid.index) == {(s, t) for s in ("all", "weight_decay", "dropout") for t in predictors.TARGETS}
+    assert llid["n"].to_dict() == {(s, t): 14 if s == "all" else 8 for s, t in llid.index}
+    assert (llid.xs("validation_accuracy", level=1)["spearman_high"] < 0).all()
+    assert (llid.xs("generalization_gap", level=1)["kendall_low"] > 0).all()
+    at = found.query("study == 'made' and sweep == 'all'").groupby("measure")["checkpoint"].first()
+    assert (at["llid"], at["pid"], at["weight_norm"]) == (2, 2, 1), "the last at which it was taken"
+    assert pd.isna(at["mean_selectivity"])
+    assert found.query("measure == 'mean_selectivity'").n.max() == 0
+    assert found.query("study == 'other'")["spearman_r"].isna().all()
+    pd.testing.assert_frame_equal(found, predictors.predictors_table(pd.concat([early, table, other])))
+
+
+def made_predictors(*rows):
+    """A table of predictors of one study and target: (sweep, measure, n, r, low, high)."""
+    columns = ["sweep", "measure", "n", "spearman_r", "spearman_low", "spearman_high"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(study="made", target="validation_accuracy", checkpoint=2)
+
+
+def items(table):
+    """The items of the reading of one study and target, each as one line."""
+    *_, section = reading(table).split("\n\n")
+    _, _, text = section.split("\n", 2)
+    return [" ".join(item.split()) for item in text.removeprefix("- ").split("\n- ")]
+
+
+def test_the_reading_says_what_the_intervals_allow():
+    table = made_predictors(
+        ("all", "llid", 14, -0.9, -0.98, -0.7),
+        ("all", "pid", 14, 0.5, 0.2, 0.75),
+        ("all", "weight_norm", 14, 0.3, 0.1, 0.6),
+        ("all", "mean_selectivity", 14, 0.1, -0.3, 0.5),
+        ("weight_decay", "llid", 8, -0.9, -1, -0.6),
+        ("dropout", "llid", 8, 0.1, -0.5, 0.6),
+        ("weight_decay", "pid", 8, 0.3, -0.5, 0.7),
+        ("dropout", "pid", 8, 0.3, -0.5, 0.7),
+        ("weight_decay", "weight_norm", 8, 0.8, 0.5, 0.9),
+        ("dropout", "weight_norm", 8, -0.8, -0.9, -0.5),
+        ("weight_decay", "mean_selectivity", 8, 0, -0.5, 0.5),
+        ("dropout", "mean_selectivity", 8, 0.7, 0.4, 1),
+        ("dropout at weight_decay=9", "mean_selectivity", 4, 1, None, None),
+    )
+    assert items(table) == [
+        "Over all 14 runs the interval leaves out 0 for LLID (-0.90; -0.98 to -0.70), PID (0.50; 0.20 to 0.75) and"
+        " weight norm (0.30; 0.10 to 0.60).",
+        "It holds 0 for mean selectivity.",
+        "The largest |r| is that of LLID; PID cannot be told apart from it.",
+        "The same sign within the sweep of weight_decay only, not seen within the sweep of dropout: LLID.",
+        "Not seen within the sweeps of weight_decay and dropout, so it may come from what differs between sweeps: PID.",
+        "The same sign within the sweep of weight_decay only, the opposite sign within the sweep of dropout: weight"
+        " norm.",
+        "Not over all runs, but in a part of them: mean selectivity (positive within the sweep of dropout).",
+    ]
+
+
+def test_the_reading_of_one_sweep_and_of_several_checkpoints():
+    table = made_predictors(
+        ("all", "llid", 8, -0.9, -0.98, -0.7),
+        ("all", "pid", 6, 0.1, -0.2, 0.4),
+        ("weight_decay", "llid", 8, -0.9, -0.98, -0.7),
+        ("weight_decay", "pid", 6, 0.1, -0.2, 0.4),
+    )
+    table["checkpoint"] = [2, 1, 2, 1]
+    assert items(table) == [
+        "Over all runs (6 to 8) the interval leaves out 0 for LLID (-0.90; -0.98 to -0.70).",
+        "It holds 0 for PID.",
+        "The largest |r| is that of LLID; every other is weaker.",
+        "All runs are one sweep, of weight_decay.",
+        "Taken at different checkpoints: LLID at 2; PID at 1.",
+    ]
+
+
+def test_the_reading_claims_nothing_without_intervals():
+    few = made_predictors(("all", "llid", 5, -1.0, None, None), ("weight_decay", "llid", 5, -1.0, None, None))
+    assert items(few) == ["Too few runs, or values that do not vary: nothing can be said."]
+    unclear = made_predictors(("all", "llid", 9, -0.3, -0.8, 0.3), ("all", "pid", 9, 0.9, -0.1, 1))
+    assert items(unclear)[:2] == [
+        "Over all 9 runs every interval holds 0: no measure is shown to go with it.",
+        "No single sweep has runs enough to look within.",
+    ]
+
+
+def test_programs_on_probes_of_the_real_workflow(finished, tmp_path):
+    """Probes of a real run, at a checkpoint with IDs and one without: one table, one text, one figure."""
+    folder = finished.folder / "results/tables"
+    table = pd.read_csv(folder / "measures.csv")
+    assert table[["llid", "pid", "weight_norm", "generalization_gap"]].notna().all(axis=None)
+    assert table[["participation_ratio", *measures.OF_PROBES]].isna().all(axis=None)
+    assert "Too few runs" in (folder / "predictors.txt").read_text()
+    assert "predictors.txt" in (finished.folder / "results/report.html").read_text()
+    assert pd.read_csv(folder / "predictors.csv").query("sweep == 'weight_decay'").n.max() == 3
+
+    of_run = json.loads(next(finished.folder.glob("results/tiny/weight_decay~0.01/**/id/**/input.json")).read_text())
+    for at in (2, 4):
+        probe = dimension(0.5) | {"source": copy.deepcopy(of_run["source"]) | {"checkpoint": at}}
+        (tmp_path / f"{at}.json").write_text(json.dumps(probe))
+    command = (
+        f"printf '%s\\n' {tmp_path}/*.json | scripts/tabulate_measures.py --summary {folder}/summary.csv"
+        f" --estimator twonn --output {tmp_path}/m.csv && scripts/tabulate_predictors.py --measures {tmp_path}/m.csv"
+        f" --predictors {tmp_path}/p.csv --reading {tmp_path}/p.txt && scripts/plot_predictors.py"
+        f" --predictors {tmp_path}/p.csv --svg {tmp_path}/p.svg --png {tmp_path}/p.png"
+    )
+    done = finished.run("bash", "-c", command)
+    assert done.returncode == 0, done.stderr
+    joined = pd.read_csv(tmp_path / "m.csv")
+    assert len(joined) == len(table) + 1
+    assert joined.query("weight_decay == 0.01").functional_dimension_over_bound.tolist() == [0.5, 0.5]
+    assert joined.query("checkpoint == 2").llid.isna().all()
+    assert (tmp_path / "p.svg").read_text().startswith("<?xml")
+
+
+def test_a_figure_of_five_studies(project, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.concat([runs(rng, f"study{i}", pid=rng.random(14)) for i in range(4)] + [runs(rng, "few")[:2]])
+    predictors.predictors_table(table).to_csv(tmp_path / "p.csv", index=False)
+    command = f"scripts/plot_predictors.py --predictors {tmp_path}/p.csv --svg {tmp_path}/p.svg --png {tmp_path}/p.png"
+    done = project.run(*command.split())
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")

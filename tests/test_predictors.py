@@ -1,0 +1,85 @@
+"""Correlations and their intervals against SciPy's, and what they hold in data of a known correlation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from actdim import predictors
+from scipy import stats
+
+SCIPYS = {"pearson_r": stats.pearsonr, "spearman_r": stats.spearmanr, "kendall_tau": stats.kendalltau}
+
+
+def gaussians(n, rho, seed=0):
+    """Two columns of n values that correlate by rho."""
+    x, noise = np.random.default_rng(seed).normal(size=(2, n))
+    return pd.Series(x), pd.Series(rho * x + (1 - rho**2) ** 0.5 * noise)
+
+
+def with_ties(n):
+    """The same, with ties in both."""
+    x, y = gaussians(n, 0.6)
+    return x.round(0), y.round(1)
+
+
+@pytest.mark.parametrize("columns", [gaussians(12, 0.6), with_ties(12), with_ties(40)], ids=["no ties", "ties", "40"])
+def test_every_resample_as_scipy_has_it(columns):
+    x, y = (column.to_numpy() for column in columns)
+    counts = predictors.resamples(len(x))[:200].astype(int)
+    found = predictors.resampled(x, y, counts)
+    for row, count in zip(found.T, counts, strict=True):
+        drawn = np.repeat(np.arange(len(x)), count)
+        expected = [test(x[drawn], y[drawn]).statistic for test in SCIPYS.values()]
+        np.testing.assert_allclose(row, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("columns", [gaussians(25, 0.7), with_ties(25)], ids=["no ties", "ties"])
+@pytest.mark.parametrize("kind", SCIPYS)
+def test_values_and_intervals_as_scipy_has_them(kind, columns):
+    found = predictors.correlations(*columns)
+    assert found["n"] == 25
+    assert found[kind] == pytest.approx(SCIPYS[kind](*columns).statistic, abs=1e-12)
+    interval = stats.bootstrap(
+        columns,
+        lambda x, y: SCIPYS[kind](x, y).statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    low, high = (found[name] for name in predictors.ends_of(kind))
+    assert (low, high) == pytest.approx(tuple(interval), abs=0.04)
+    assert -1 <= low < found[kind] < high <= 1
+
+
+@pytest.mark.parametrize("rho", [0, 0.6])
+def test_intervals_hold_the_true_correlation(rho):
+    """Of 30 runs, about as often as they say; of 6, they do not see a correlation where there is none."""
+    true = {"pearson": rho, "spearman": 6 / np.pi * np.arcsin(rho / 2), "kendall": 2 / np.pi * np.arcsin(rho)}
+    found = [predictors.correlations(*gaussians(30, rho, seed)) for seed in range(100)]
+    for name, value in true.items():
+        held = np.mean([one[f"{name}_low"] <= value <= one[f"{name}_high"] for one in found])
+        assert 0.85 <= held <= 0.99, name
+
+
+def test_few_unrelated_runs_seldom_have_an_interval_without_zero():
+    found = [predictors.correlations(*gaussians(6, 0, seed)) for seed in range(200)]
+    assert np.mean([one["spearman_low"] > 0 or one["spearman_high"] < 0 for one in found]) < 0.08
+
+
+def test_constants_few_runs_and_missing_values():
+    x, y = gaussians(8, 0.5)
+    numbers = list(predictors.correlations(x, y))[1:]
+    for few in (predictors.correlations(x[:2], y[:2]), predictors.correlations(x, 0 * y + 0.1)):
+        assert all(few[name] is None for name in numbers)
+    five = predictors.correlations(x[:5], y[:5])
+    assert [name for name in numbers if five[name] is not None] == list(SCIPYS)
+    x[[0, 1]] = [np.nan, np.inf]
+    assert predictors.correlations(x, y) == predictors.correlations(x[2:], y[2:])
+
+
+def test_resamples_of_one_value_are_left_out():
+    """All but one run are the same: where that one is not drawn, nothing is said."""
+    x, y = pd.Series([0.0] * 5 + [1.0]), pd.Series([0.0] * 5 + [1.0])
+    found = predictors.correlations(x, y)
+    assert (found["pearson_low"], found["kendall_high"]) == (pytest.approx(1), pytest.approx(1))

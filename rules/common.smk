@@ -25,6 +25,7 @@ from actdim.paths import (
     dump_of,
     functional_dimension_files,
     id_files,
+    last_layer_pca_files,
     sample_sets,
 )
 from actdim.provenance import code_digest

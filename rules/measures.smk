@@ -4,7 +4,7 @@ rule tabulate_measures:
         probes=[
             path
             for study in STUDIES.values()
-            for path in [*direction_files(study), *functional_dimension_files(study)]
+            for path in [*last_layer_pca_files(study), *direction_files(study), *functional_dimension_files(study)]
         ],
     output:
         measures=report(

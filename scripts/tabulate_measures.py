@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Gather every measure of every run and checkpoint into one table, beside accuracies and losses.
 
-The paths of the probes' JSON files, of single directions and of functional dimensions, are read from standard input,
-one a line; there may be none.
+The paths of JSON files of ablate_directions, functional_dimension and estimate_pca are read from standard input, one a
+line; there may be none.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main():
     probes = [read_json(path) for path in sys.stdin.read().split()]
     table = measures_table(read_csv(arguments.summary), arguments.estimator, probes)
     write_csv(table, arguments.output)
-    print(f"{len(table)} rows, {len(probes)} files of probes")
+    print(f"{len(table)} rows, {len(probes)} files of other measures")
     print(table.groupby("study")[[*MEASURES]].count().T.to_string())
 
 

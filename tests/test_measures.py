@@ -21,10 +21,9 @@ def through_csv(table):
 
 
 def summary(change=lambda estimate: None):
-    """The summary of test_tables' study, with principal components, each estimate changed."""
-    made = [estimate | {"estimator": name} for name in ("twonn", "pca") for estimate in estimates(by_layer)]
+    """The summary of test_tables' study, each estimate changed."""
+    made = estimates(by_layer)
     for estimate in made:
-        estimate["id"] += 0.5 * (estimate["estimator"] == "pca")
         change(estimate)
     return through_csv(tables.summary_table(*tables.id_table(made)))
 
@@ -42,6 +41,11 @@ def ablated(layer, validation, selectivity=0.25, **of):
     return {"area": area, "mean_selectivity": selectivity, "layer": layer, "source": source(**of)}
 
 
+def components(ratio, feeds_classifier=True, **of):
+    """The file of the principal components of a layer."""
+    return {"id": ratio, "estimator": "pca", "source": source(**of) | {"feeds_classifier": feeds_classifier}}
+
+
 def dimension(over_bound, **of):
     """The file of a functional dimension."""
     return {"rank": 9, "bound": 90, "over_bound": over_bound, "source": source(**of)}
@@ -56,20 +60,21 @@ def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
         "generalization_gap",
     ]
     assert len(table) == 5 * 2 * 2
-    assert table[[*ABLATION, "functional_dimension_over_bound"]].isna().all(axis=None)
+    assert table[[*measures.OF_PROBES]].isna().all(axis=None)
     row = table.query("weight_decay == 0.1 and seed == 1 and checkpoint == 2").iloc[0]
-    assert (row.llid, row.participation_ratio, row.pid_over_llid) == pytest.approx((7, 7.5, 3))
+    assert (row.llid, row.pid_over_llid) == pytest.approx((7, 3))
     assert row.generalization_gap == pytest.approx(0.2)
 
 
 def test_probes_join_the_row_of_their_run_and_checkpoint():
     """Whatever way its numbers are written; the mean is over the layers that have a value."""
     probes = [ablated("stem", 0.2), ablated("pool", 0.6, None), dimension(0.1, dropout=0.0)]
+    probes += [components(7.5), components(30.0, feeds_classifier=False)]
     before, table = (measures.measures_table(summary(), "twonn", some) for some in ([], probes))
     assert len(table) == len(before)
     row = table[table["mean_selectivity"].notna()]
     assert row[["weight_decay", "dropout", "seed", "checkpoint"]].to_numpy().tolist() == [[0.01, 0, 1, 2]]
-    assert row[[*ABLATION, "functional_dimension_over_bound"]].to_numpy()[0] == pytest.approx([0.4, 0.9, 0.25, 0.1])
+    assert row[[*measures.OF_PROBES]].to_numpy()[0] == pytest.approx([7.5, 0.4, 0.9, 0.25, 0.1])
     assert row["llid"].item() == pytest.approx(9.7)
     assert row["validation_accuracy"].item() == pytest.approx(0.89), "as the summary says"
     rest = table.drop(columns=measures.OF_PROBES)
@@ -100,7 +105,7 @@ def test_a_diverged_run_harms_no_other():
     table = measures.measures_table(summary(diverge), "twonn", [lost, ablated("stem", 0.2)])
     of_lost = table["weight_decay"] == 0.1
     assert table.loc[of_lost, [*measures.MEASURES, *tables.METRICS, "generalization_gap"]].isna().all(axis=None)
-    assert table.loc[~of_lost, ["llid", "participation_ratio", "generalization_gap"]].notna().all(axis=None)
+    assert table.loc[~of_lost, ["llid", "generalization_gap"]].notna().all(axis=None)
     assert table["validation_ablation_area"].notna().sum() == 1
     found = predictors.predictors_table(through_csv(table))
     assert found.query("measure == 'llid'").n.max() == 8
@@ -230,8 +235,8 @@ def test_programs_on_probes_of_the_real_workflow(finished, tmp_path):
     """Probes of a real run, at a checkpoint with IDs and one without: one table, one text, one figure."""
     folder = finished.folder / "results/tables"
     table = pd.read_csv(folder / "measures.csv")
-    assert table[["llid", "pid", "weight_norm", "generalization_gap"]].notna().all(axis=None)
-    assert table[["participation_ratio", *measures.OF_PROBES]].isna().all(axis=None)
+    assert table[["llid", "pid", "participation_ratio", "weight_norm", "generalization_gap"]].notna().all(axis=None)
+    assert table[[*ABLATION, "functional_dimension_over_bound"]].isna().all(axis=None)
     assert "Too few runs" in (folder / "predictors.txt").read_text()
     assert "predictors.txt" in (finished.folder / "results/report.html").read_text()
     assert pd.read_csv(folder / "predictors.csv").query("sweep == 'weight_decay'").n.max() == 3

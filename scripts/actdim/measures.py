@@ -1,23 +1,21 @@
-"""Every measure of a run at a checkpoint, from the table of LLID and PID and from the probes of the checkpoint."""
+"""Every measure of a run at a checkpoint, from the table of LLID and PID and from the files of other measures."""
 
 import pandas as pd
 
 from actdim.errors import UserError
 from actdim.tables import METRICS, settings_in, settings_in_order, shown_split
 
-LINEAR = "pca"  # the estimator that gives participation ratios
-OF_IDS = {
-    "llid": "LLID",
-    "pid": "PID",
-    "pid_over_llid": "PID / LLID",
-    "participation_ratio": "participation ratio",
-}
+OF_IDS = {"llid": "LLID", "pid": "PID", "pid_over_llid": "PID / LLID"}
 OF_DIRECTIONS = {
     "validation_ablation_area": "validation area under ablation",
     "train_ablation_area": "train area under ablation",
     "mean_selectivity": "mean selectivity",
 }
-OF_PROBES = {**OF_DIRECTIONS, "functional_dimension_over_bound": "functional dimension / bound"}
+OF_PROBES = {
+    "participation_ratio": "participation ratio",
+    **OF_DIRECTIONS,
+    "functional_dimension_over_bound": "functional dimension / bound",
+}
 MEASURES = {**OF_IDS, **OF_PROBES, "weight_norm": "weight norm"}  # the columns, as a reader would say them
 
 
@@ -25,8 +23,9 @@ def measures_table(summary, estimator, probes):
     """Return a row for each run and checkpoint at which anything was measured, every measure a column.
 
     summary: the table summary.csv, of which the rows of `estimator` count, of the validation split or, in a study
-    that has none, the training split; the participation ratio is that of the layer that feeds the classifier.
-    probes: the contents of JSON files of single directions and of functional dimensions. The areas under ablation
+    that has none, the training split.
+    probes: the contents of JSON files of single directions, of functional dimensions, and of principal components,
+    whose participation ratio counts of the layer that feeds the classifier. The areas under ablation
     and the selectivity are means over the layers that have a value. What was not measured, or has no value, is empty;
     generalization_gap is train_accuracy - validation_accuracy. UserError where summary has no rows of the estimator.
     """
@@ -45,12 +44,11 @@ def chosen(probe):
 
 
 def ids_of(summary, estimator, order):
-    """Return the rows of an estimator in the split to show of each study, participation_ratio beside them."""
+    """Return the rows of an estimator in the split to show of each study."""
     if not (summary["estimator"] == estimator).any():
         raise UserError(f"the summary has no rows of the estimator {estimator}")
     summary = pd.concat(shown_split(rows) for _, rows in summary.groupby("study", sort=False))
-    rows, linear = (by_run(summary[summary["estimator"] == name], order) for name in (estimator, LINEAR))
-    return rows.assign(participation_ratio=linear["llid"])
+    return by_run(summary[summary["estimator"] == estimator], order)
 
 
 def probed(probes, order):
@@ -68,6 +66,8 @@ def row_of(probe):
     if "area" in probe:
         values = [probe["area"]["validation"], probe["area"]["train"], probe["mean_selectivity"]]
         measures = dict(zip(OF_DIRECTIONS, values, strict=True))
+    elif "estimator" in probe:
+        measures = {"participation_ratio": probe["id"] if source["feeds_classifier"] else None}
     else:
         measures = {"functional_dimension_over_bound": probe["over_bound"]}
     metrics = {metric: source.get(metric) for metric in METRICS}

@@ -2,7 +2,7 @@
 
 import itertools
 
-from actdim.studies import layers_of, modules_of
+from actdim.studies import PCA, layers_of, modules_of
 
 BY_CLASS = "-classes"
 DOWNLOAD = "results/{study}/data/{dataset}.downloaded"
@@ -31,6 +31,18 @@ def id_files(study, estimators):
         for estimator, samples, layer in itertools.product(
             estimators, sample_sets(study.activations), layers_of(run, study.activations.layers)
         )
+    ]
+
+
+def last_layer_pca_files(study):
+    """Return the principal components of the last layer of a study: one for each run and checkpoint, of one split."""
+    shown = [samples for samples in sample_sets(study.activations) if not samples.endswith(BY_CLASS)]
+    shown = [samples for samples in shown if dump_of(samples)[2] == "validation"] or shown
+    return [
+        ID.format(study=study.name, run=run.name, estimator=PCA, samples=samples, layer=layers[-1])
+        for run in study.runs.values()
+        for layers in [layers_of(run, study.activations.layers)]
+        for samples in shown
     ]
 
 

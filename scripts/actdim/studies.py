@@ -270,7 +270,10 @@ def numbers(values):
 
 
 def layers_of(run, layers):
-    """Return the names of the layers that a run dumps; UserError where its model or data set cannot be made so."""
+    """Return the names of the layers that a run dumps, the last to be computed last.
+
+    Raises UserError where its model or data set cannot be made so.
+    """
     return list(outputs_of(run, layers))
 
 
@@ -311,7 +314,7 @@ def outputs_on_paper(model, data, layers):
 
 
 def run_on(device, model, data, layers):
-    """Return {layer: features} as the model computes them for two samples; "meta" is a device without values."""
+    """Return {layer: features}, in the order in which the model computes them; "meta" is a device without values."""
     import torch
 
     from actdim.activations import forward, layer_names
@@ -324,7 +327,7 @@ def run_on(device, model, data, layers):
     for name in names:
         if name not in outputs:
             raise UserError(f"activations.layers: the model never computes {name!r} as a whole; name a part of it")
-    return {name: outputs[name][0].numel() for name in names}
+    return {name: output[0].numel() for name, output in outputs.items()}
 
 
 def stage_of(study, at):

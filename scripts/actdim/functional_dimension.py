@@ -170,6 +170,7 @@ def singular_values(function, inputs, memory):
     Jacobian never lies in memory as a whole. Blocks are of rows where it has more rows than columns; else of columns,
     for which torch differentiates by the parameters in the block alone.
     memory: bytes that matrices may take, beside what torch takes itself. Raises UserError where it takes more.
+    NaN where derivatives are not finite.
     """
     rows, columns = len(inputs) * function.outputs, sum(function.sizes.values())
     short, long = sorted((rows, columns))
@@ -184,7 +185,8 @@ def singular_values(function, inputs, memory):
         fill(target, start, function, inputs, chunk)
 
     factor = triangle(block, short, long, height, unit, inputs.device)
-    return torch.linalg.svdvals(factor.cpu())
+    finite = factor.isfinite().all()
+    return torch.linalg.svdvals(factor.cpu()) if finite else torch.full((short,), torch.nan, dtype=torch.float64)
 
 
 def lines_at_once(function, short, long, unit, memory):
@@ -205,7 +207,7 @@ def lines_at_once(function, short, long, unit, memory):
         height = max(least, int(0.9 * height))
     if needed(height) > memory:
         raise UserError(
-            f"functional_dimension: a Jacobian with {short} {'columns' if long > columns else 'rows'} or more takes"
+            f"a Jacobian with {short} {'columns' if long > columns else 'rows'} or more takes"
             f" {needed(height) / 1e9:.2g} GB, and memory is {memory / 1e9:g}; set memory higher, or samples lower"
         )
     return height
@@ -285,7 +287,7 @@ def draw_inputs(inputs, vocabulary, seed):
     direction, also that of a pixel which is the same for all samples; or tokens, each of the vocabulary alike.
     """
 
-    mean, deviation = as_double(inputs).mean(), as_double(inputs).std()
+    mean, deviation = inputs.double().mean(), inputs.double().std()
 
     def draw(n):
         random, shape = np.random.default_rng(seed), (n, *inputs.shape[1:])

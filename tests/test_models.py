@@ -82,14 +82,6 @@ def test_mlp():
     }
 
 
-def test_mlp_glorot_initialization():
-    """Uniform up to sqrt(6 / (fan in + fan out)), and biases 0."""
-    model = make(DataSet(shape=(1, 8, 8), classes=10, sizes={}, load=dict), name="mlp", initialization="glorot")
-    weights = model.classifier.weight
-    assert weights.abs().max().item() == pytest.approx((6 / (128 + 10)) ** 0.5, rel=0.01)
-    assert not any(values.any() for name, values in model.named_parameters() if name.endswith("bias"))
-
-
 @pytest.mark.parametrize(("data", "name"), [(IMAGES, "transformer"), (TOKENS, "resnet18"), (TOKENS, "mlp")])
 def test_a_model_refuses_data_it_cannot_read(data, name):
     with pytest.raises(UserError, match=name):

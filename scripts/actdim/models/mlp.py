@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from torch import nn
@@ -14,19 +14,11 @@ def mlp(
     depth: Annotated[int, Field(ge=1)] = 2,
     width: Annotated[int, Field(ge=1)] = 128,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-    initialization: Literal["torch", "glorot"] = "torch",
 ) -> nn.Module:
-    """`depth` hidden ReLU layers of `width` neurons, dropout after each, then the classifier.
-
-    initialization: torch's own; or that of Glorot and Bengio 2010, with larger weights, and biases 0.
-    """
+    """`depth` hidden ReLU layers of `width` neurons, dropout after each, then the classifier."""
     if data.vocabulary:
         raise ValueError("an mlp reads numbers, and this data set has tokens")
-    model = MLP(data, depth, width, dropout)
-    if initialization == "glorot":
-        for values in model.parameters():
-            nn.init.xavier_uniform_(values) if values.ndim == 2 else nn.init.zeros_(values)
-    return model
+    return MLP(data, depth, width, dropout)
 
 
 class MLP(nn.Module):

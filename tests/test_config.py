@@ -122,7 +122,7 @@ def test_a_study_that_is_not_there(project):
     done = project.run("snakemake", "--cores", "2", "--config", "studies=[digit]")
     assert done.returncode == 1
     assert (
-        "config.yaml: studies: no study 'digit' in studies/; it has cifar10, cifar100, digits, grokking, "
+        "config.yaml: studies: no study 'digit' in studies/; it has cifar10, cifar100, digits, functional_dimension, "
         in done.stderr
     )
 

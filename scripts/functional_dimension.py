@@ -1,0 +1,47 @@
+#!/usr/bin/env python
+"""Measure the functional dimension of a checkpoint's model on a batch."""
+
+import argparse
+from pathlib import Path
+
+from actdim import errors, registered
+from actdim.arguments import add_set, read_set
+from actdim.batches import on_device
+from actdim.datasets import data_set, load_samples
+from actdim.files import write_json
+from actdim.functional_dimension import batch_dimension, choose, draw_inputs, full_dimension, function_of
+from actdim.probes import FunctionalDimension
+from actdim.provenance import made_by
+from actdim.settings import check
+from actdim.trained import load_trained
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
+    add_set(parser, "a setting of the measure: samples=100")
+    parser.add_argument("--output", required=True, type=Path, help="the JSON file")
+    arguments = parser.parse_args()
+
+    settings = check(FunctionalDimension, read_set(arguments.set), "--set")
+    trained = load_trained(arguments.checkpoint)
+    data = data_set(trained.settings)
+    split = on_device(load_samples(trained.settings)[settings.split], data, trained.device)
+    inputs = choose(split, settings.samples, settings.seed)
+    function = function_of(trained.model, inputs[:1], settings.outputs == "probabilities")
+    limits = {"memory": 1e9 * settings.memory, "tolerance": settings.tolerance}
+    result = batch_dimension(function, inputs, **limits)
+    if settings.full:
+        draw = draw_inputs(inputs, data.vocabulary, settings.seed)
+        result["full"] = full_dimension(function, draw, len(inputs), **limits)
+    print(result)
+    about = {
+        "settings": settings.model_dump(),
+        "source": {**trained.source, "split": settings.split},
+        "made_by": made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "numpy")),
+    }
+    write_json(arguments.output, {**result, **about})
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -138,8 +138,10 @@ def test_probabilities_lose_one_of_each_sample():
     model = relu_network(1, (4, 30, 30, 3))
     with torch.no_grad():
         model[4].weight.mul_(0.01)
-    assert measure(model, inputs)["rank"] == 12
-    assert measure(model, inputs, probabilities=True)["rank"] == 8
+    for probabilities, rank in ((False, 12), (True, 8)):
+        result = measure(model, inputs, probabilities=probabilities)
+        assert result["rank"] == result["bound"] == rank
+        assert result["rows"] == 12
 
 
 def test_full_dimension_of_a_small_network():

@@ -77,7 +77,8 @@ def batch_dimension(function, inputs, memory, tolerance=None):
     rows, columns = shape = len(inputs) * function.outputs, sum(function.sizes.values())
     judged = judge(singular_values(function, inputs, memory), shape, tolerance)
     neurons = count_neurons(function, inputs)
-    bound = min(rows, most(function, neurons))
+    free = function.outputs - function.probabilities  # of each sample, for probabilities sum to 1
+    bound = min(len(inputs) * free, most(function, neurons))
     over_bound = None if judged["rank"] is None else judged["rank"] / bound
     sizes = {"samples": len(inputs), "rows": rows, "columns": columns, **neurons}
     return {**judged, "bound": bound, "over_bound": over_bound, **sizes}

@@ -6,7 +6,9 @@ when what goes into a ReLU neuron is multiplied by a positive number and what co
 hidden ReLU neuron takes one off the number of parameters. The computable full functional dimension is that rank on
 as many random inputs as it takes until it grows no more.
 
-In floating point a rank is a decision, so the singular values on both sides of it are given with it.
+In floating point a rank is a decision, so the singular values on both sides of it are given with it. That of the
+logits is a clear one, mostly. That of the probabilities falls while a network grows sure, for where softmax saturates
+derivatives shrink toward the rounding, one after the other and without a gap.
 """
 
 import copy

@@ -45,7 +45,7 @@ class FunctionalDimension(Settings):
 
     split: Literal["train", "validation"] = "train"
     samples: Count = 100  # in the batch, at most
-    outputs: Literal["logits", "probabilities"] = "logits"  # probabilities: of softmax, as in the paper's experiments
+    outputs: Literal["logits", "probabilities"] = "logits"  # probabilities: of softmax, as in the paper's code
     full: bool = False  # also the computable full functional dimension, on growing random batches
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None  # relative; None: that of the float64 arithmetic
     memory: Annotated[float, Field(gt=0)] = 2.0  # GB that matrices may take; beyond, it is refused

@@ -25,6 +25,16 @@ def edited(path, value):
 
 
 MISTAKES = [
+    ("directions", {"at": [3]}, "directions.at: no checkpoint at 3; checkpoints has 2, 4"),
+    ("directions", {"at": [4], "layers": ["nope"]}, "directions.layers: the model has no layer 'nope'; it has input, "),
+    ("directions", {"at": [4], "layers": ["input"]}, "directions.layers: should be a module of the model, not 'input'"),
+    ("directions", {"at": [4], "clamp": "max"}, "directions.clamp: input should be 'zero' or 'mean', not 'max'"),
+    ("directions", {"layers": "all"}, "directions.at: missing"),
+    (
+        "functional_dimension",
+        {"at": [4], "sample": 9},
+        "functional_dimension.sample: unknown key; did you mean samples?",
+    ),
     ("training.lrr", 0.1, "training.lrr: unknown key; did you mean lr?"),
     ("modle", {}, "modle: unknown key; did you mean model?"),
     ("training.lr", "fast", "training.lr: input should be a valid number"),
@@ -32,7 +42,7 @@ MISTAKES = [
     ("training.lr", None, "training.lr: missing"),
     ("training.epochs", 2.5, "training.epochs.0: input should be a valid integer"),
     ("training.betas", [0.9, 5], "training.betas.1: input should be less than 1"),
-    ("model.name", ["mlp"], "model.name: unknown name ['mlp']; known: mlp"),
+    ("model.name", ["mlp"], "model.name: unknown name ['mlp']; known: convnet, mlp"),
     ("model", {"name": "mlp", "depth": 0}, "model.depth: input should be greater than or equal to 1"),
     ("activations.layers", 5, "activations.layers: input should be a valid list"),
     ("grid", [{"epochs": [2, 4]}], "epochs: is the same for all runs of a study; state it in training"),
@@ -63,7 +73,11 @@ MISTAKES = [
     ("dataset", {"name": "imagefolder"}, "dataset.folder: missing"),
     ("dataset", {"name": "imagefolder", "folder": "/nowhere"}, "dataset.folder: /nowhere/train: no such folder"),
     ("dataset", {"name": "imagefolder", "folder": "x", "std": [1, 1, 0]}, "dataset.std.2: input should be greater"),
-    ("model.name", "resnet19", "model.name: unknown name 'resnet19'; known: mlp, resnet18, torchvision:*, transformer"),
+    (
+        "model.name",
+        "resnet19",
+        "model.name: unknown name 'resnet19'; known: convnet, mlp, resnet18, torchvision:*, transformer",
+    ),
     ("model.widht", 3, "model.widht: unknown key; did you mean width?"),
     ("model", {"name": "transformer"}, "transformer: a transformer reads tokens"),
     ("activations.layers", ["hidden1", "hiden2"], "the model has no layer 'hiden2'; it has input, hidden1, hidden2"),
@@ -98,6 +112,8 @@ def test_mistakes_in_a_study(tmp_path, path, value, message):
         ({"studys": []}, "config.yaml: studys: unknown key; did you mean studies?"),
         ({"studies": []}, "config.yaml: studies"),
         ({"studies": ["../x"]}, "config.yaml: studies.0"),
+        ({"directions": {"orders": 0}}, "directions.orders: input should be greater than or equal to 1, not 0"),
+        ({"directions": {"at": [4]}}, "config.yaml: directions.at: unknown key"),
         ({"neighbors": {"k": 1}}, "config.yaml: neighbors.k: input should be greater than or equal to 2, not 1"),
         ({"estimators": {"twonnn": {}}}, "config.yaml: estimators.twonnn"),
         ({"estimators": {"twonn": {"fracton": 1}}}, "estimators.twonn.fracton: unknown key; did you mean fraction?"),

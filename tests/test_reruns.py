@@ -223,6 +223,7 @@ def test_another_study(done):
         "train": 1,
         "dump_activations": 1,
         "find_neighbors": 3,
+        "estimate_pca": 1,
         "estimate_id": 3,
     }
 

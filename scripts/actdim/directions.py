@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from actdim.activations import forward
 from actdim.batches import normalize
 
 BATCH = 100  # samples at once
-VALUES = 1 << 20  # of the layer at once: more samples and changes than a cache holds are slower
+VALUES = 1 << 20  # of an output at once: more samples and changes than a cache holds are slower
+UNITS = 1000  # ablated alone, at once
 
 
 class Layer(NamedTuple):
@@ -24,8 +25,8 @@ class Layer(NamedTuple):
     name: str
     mean: torch.Tensor  # (units,) float32: over all samples, and all locations of a feature map
     std: torch.Tensor  # (units,) float32
-    features: int  # of the whole output
     shared: bool  # whether changes can share what the model computes before the layer
+    largest: int  # values of a sample in the largest output that is computed for every change
 
 
 def observe(model, name, samples):
@@ -36,13 +37,10 @@ def observe(model, name, samples):
         values = by_unit(outputs[name], model).double()
         moments = moments + torch.stack([values.mean(2), values.square().mean(2)]).sum(1)
     mean, square = moments / len(samples.labels)
-    return Layer(
-        name=name,
-        mean=mean.float(),
-        std=(square - mean.square()).clamp_min(0).sqrt().float(),
-        features=outputs[name][0].numel(),
-        shared=can_share(model, name, normalize(samples.inputs[:2], samples), len(mean)),
-    )
+    std = (square - mean.square()).clamp_min(0).sqrt()
+    few = normalize(samples.inputs[:2], samples)
+    shared = can_share(model, name, few, len(mean))
+    return Layer(name, mean.float(), std.float(), shared, largest_output(model, name, few, shared))
 
 
 def activations_of_units(model, name, samples):
@@ -108,6 +106,24 @@ def can_share(model, name, inputs, units):
         return False
 
 
+@torch.no_grad()
+def largest_output(model, name, inputs, after):
+    """Return the values of a sample in the largest output of any module; after: of a layer's own and those after it."""
+    sizes = []
+
+    def note(module, arguments, output):
+        if after and module is model.get_submodule(name):
+            sizes.clear()
+        if isinstance(output, torch.Tensor):
+            sizes.append(output.numel() // len(inputs))
+
+    handles = [module.register_forward_hook(note) for module in model.modules()]
+    model(inputs)
+    for handle in handles:
+        handle.remove()
+    return max(sizes)
+
+
 def scores(model, layer, samples, scales, shifts):
     """Return (accuracy, mean cross-entropy in nats), each (changes,) float64, of samples under each change of a layer.
 
@@ -115,7 +131,7 @@ def scores(model, layer, samples, scales, shifts):
     """
     changes = len(scales)
     correct, loss = torch.zeros(2, changes, dtype=torch.float64)
-    at_once = max(1, VALUES // (min(BATCH, len(samples.labels)) * layer.features))
+    at_once = max(1, VALUES // (min(BATCH, len(samples.labels)) * layer.largest))
     for start in range(0, len(samples.labels), BATCH):
         rows = slice(start, start + BATCH)
         inputs, labels = normalize(samples.inputs[rows], samples), samples.labels[rows]
@@ -144,9 +160,9 @@ def ablation_curve(model, layer, samples, *, clamp, orders, points, seed):
     counts = np.unique(np.linspace(0, units, points).round().astype(int))
     random = np.random.default_rng(seed)
     ranks = np.stack([random.permutation(units) for _ in range(orders)])  # when each unit goes
-    kept = torch.from_numpy(ranks[:, None] >= counts[:, None]).float().view(-1, 1, units)
-    shifts = (1 - kept) * layer.mean.cpu() if clamp == "mean" else torch.zeros_like(kept)
-    accuracy, loss = (of.reshape(orders, -1) for of in scores(model, layer, samples, kept, shifts))
+    kept = torch.from_numpy(ranks[:, None] >= counts[:, None]).float().flatten(0, 1)
+    found = scores(model, layer, samples, *ablations(kept, layer, clamp))
+    accuracy, loss = (of.reshape(orders, -1) for of in found)
     areas = np.trapezoid(accuracy, counts / units, axis=1)
     return {
         "fraction": (counts / units).tolist(),
@@ -188,7 +204,15 @@ def over_repeats(accuracy, loss):
 def accuracy_lost(model, layer, samples, clamp):
     """Return (units,) float64: the accuracy that each unit's ablation alone costs; negative where it helps."""
     units = len(layer.mean)
-    kept = torch.cat([torch.ones(1, units), 1 - torch.eye(units)]).unsqueeze(1)
-    shifts = (1 - kept) * layer.mean.cpu() if clamp == "mean" else torch.zeros_like(kept)
-    accuracy, _ = scores(model, layer, samples, kept, shifts)
-    return accuracy[0] - accuracy[1:]
+    (whole,), _ = scores(model, layer, samples, *ablations(torch.ones(1, units), layer, clamp))
+    left = []
+    for some in torch.arange(units).split(UNITS):
+        accuracy, _ = scores(model, layer, samples, *ablations(1 - one_hot(some, units).float(), layer, clamp))
+        left.append(accuracy)
+    return whole - np.concatenate(left)
+
+
+def ablations(kept, layer, clamp):
+    """Return the changes (scales, shifts) of a layer that keep units where kept (changes, units) is 1, not where 0."""
+    held = layer.mean.cpu() if clamp == "mean" else torch.zeros(len(layer.mean))
+    return kept.unsqueeze(1), ((1 - kept) * held).unsqueeze(1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
+from actdim import planned
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
 from actdim.paths import (
@@ -34,11 +35,21 @@ from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.settings import digest
 from actdim.studies import PCA, layers_of, load_config, load_study, stage_of
 
-try:
-    CONFIG = load_config(config)
-    STUDIES = {name: load_study(name, CONFIG) for name in CONFIG.studies}
-except UserError as mistakes:
-    sys.exit(str(mistakes))
+def checked():
+    """The configuration and {name: Study}; in a job on a cluster those that its Snakemake planned with."""
+    if workflow.remote_exec and (known := planned.kept(config)):
+        return known
+    try:
+        checked = load_config(config)
+        studies = {name: load_study(name, checked) for name in checked.studies}
+    except UserError as mistakes:
+        sys.exit(str(mistakes))
+    if not workflow.local_exec:
+        planned.keep(config, checked, studies)
+    return checked, studies
+
+
+CONFIG, STUDIES = checked()
 
 
 def one_of(names):

@@ -40,7 +40,7 @@ FAULTS = STUDY | {
     "training": {"lr": 0.1, "batch_size": 50, "epochs": 8},
     "grid": [{"number": [CANCELED, TIMED_OUT, REQUEUED, DRAINED, DOWN]}],
     "checkpoints": [1, 2, 3, 4, 8],
-    "activations": {"at": [8]},
+    "activations": {"at": [8], "layers": ["hidden"]},
     "figures": ["id_over_depth"],
 }
 

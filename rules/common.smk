@@ -33,23 +33,17 @@ from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.settings import digest
-from actdim.studies import PCA, layers_of, load_config, load_study, stage_of
+from actdim.studies import PCA, layers_of, load_all, stage_of
 
-def checked():
-    """The configuration and {name: Study}; in a job on a cluster those that its Snakemake planned with."""
-    if workflow.remote_exec and (known := planned.kept(config)):
-        return known
-    try:
-        checked = load_config(config)
-        studies = {name: load_study(name, checked) for name in checked.studies}
-    except UserError as mistakes:
-        sys.exit(str(mistakes))
+try:
+    CONFIG, STUDIES = (workflow.remote_exec and planned.kept(config)) or load_all(config)
+except UserError as mistakes:
+    sys.exit(str(mistakes))
+
+
+onstart:  # not in a dry run, nor in a job
     if not workflow.local_exec:
-        planned.keep(config, checked, studies)
-    return checked, studies
-
-
-CONFIG, STUDIES = checked()
+        planned.keep(config, CONFIG, STUDIES)
 
 
 def one_of(names):

@@ -120,6 +120,12 @@ def load_config(content, where="config.yaml"):
     return config
 
 
+def load_all(content):
+    """Return the configuration as a Config and its studies as {name: Study}. Raises UserError."""
+    config = load_config(content)
+    return config, {name: load_study(name, config) for name in config.studies}
+
+
 def load_study(name, config, folder="studies"):
     """Return the study `name` from its YAML file in `folder`. Raises UserError, a line for each mistake."""
     path = Path(folder) / f"{name}.yaml"

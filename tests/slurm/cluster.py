@@ -39,6 +39,7 @@ SlurmdUser={user}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=10
 CredType=cred/munge
+AccountingStoreFlags=job_comment
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
 AccountingStoragePort={dbd}
@@ -56,7 +57,7 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerType=sched/backfill
-SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,bf_interval=2
+SchedulerParameters=bf_interval=2
 SlurmdParameters=config_overrides
 ReturnToService=0
 KillWait=3
@@ -66,33 +67,36 @@ PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
-class CannotStart(Exception):
-    """Why no cluster can be started here."""
+class ClusterError(Exception):
+    """Why a cluster cannot be started, or what a command on it said."""
 
 
 @contextmanager
 def cluster(cpus=8):
     """Start a cluster whose node claims `cpus` processors; yield the environment for its commands; stop it.
 
-    Nothing but what it started is stopped, all of it also where this process is killed. Raises CannotStart.
+    Its jobs may run in the accounts `root`, the default, and `science`. Nothing but what it started is stopped; where
+    this process is killed, its daemons die too. Raises ClusterError.
     """
     missing = [program for program in PROGRAMS if not shutil.which(program, path=PATH)]
     if missing:
-        raise CannotStart(f"there is no {', '.join(missing)} (Debian's slurm-wlm, slurmdbd, munge, mariadb-server)")
+        raise ClusterError(f"there is no {', '.join(missing)} (Debian's slurm-wlm, slurmdbd, munge, mariadb-server)")
     folder = Path(tempfile.mkdtemp(prefix="actdim-slurm-"))  # a short path: it holds sockets
     environment = os.environ | {"PATH": f"{folder}/bin:{PATH}", "SLURM_CONF": f"{folder}/slurm.conf"}
     try:
         with ExitStack() as daemons:
             start(folder, environment, cpus, daemons)
+            daemons.callback(cancel, environment)
             yield environment
-            subprocess.run(["scancel", "--user", getpass.getuser()], env=environment)
-            wait_for(lambda: not query(environment, "squeue", "--noheader"), "its jobs to end")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def start(folder, environment, cpus, daemons):
-    """Configure and start everything, one after the other, each once the one before answers."""
+    """Configure and start everything, one after the other, each once the one before answers.
+
+    daemons: an ExitStack that is to stop them.
+    """
     ports = dict(zip(["mariadb", "dbd", "ctld", "slurmd"], free_ports(4), strict=True))
     names = {"folder": folder, "user": getpass.getuser(), "host": socket.gethostname().split(".")[0], "cpus": cpus}
     write(folder / "slurm.conf", CLUSTER.format(**names, **ports))
@@ -106,49 +110,43 @@ def start(folder, environment, cpus, daemons):
     srun.chmod(0o700)
 
     def run(*command):
-        log = open(folder / f"{Path(command[0]).name}.out", "ab")
-        # It dies with this process, even if that is killed.
-        process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *command], env=environment, stdout=log, stderr=log, cwd=folder
-        )
+        with open(folder / f"{command[0]}.out", "w") as log:
+            process = subprocess.Popen(  # that dies with this one, even if this is killed
+                ["setpriv", "--pdeathsig", "KILL", *command], env=environment, stdout=log, stderr=log, cwd=folder
+            )
         daemons.callback(stop, process)
         return process
 
-    def wait(process, question, *command):
-        answer = folder / "answer.log"
-
+    def wait(daemon, *command):
         def answered():
-            if process.poll() is not None:
-                raise CannotStart(f"{question} ended:\n{tail(folder)}")
-            with open(answer, "w") as file:
-                return not subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
+            if daemon.poll() is not None:
+                raise ClusterError(f"{daemon.args[3]} ended:\n{tail(folder)}")
+            with open(folder / "answer.log", "w") as answer:
+                return not subprocess.run(command, env=environment, stdout=answer, stderr=answer).returncode
 
-        wait_for(answered, f"{question} to answer", folder, seconds=10)
+        wait_for(answered, f"{daemon.args[3]} to answer", folder)
 
     database = [f"--datadir={folder}/db", f"--user={names['user']}"]
-    subprocess.run(
-        ["mariadb-install-db", "--no-defaults", *database, "--skip-test-db"],
-        env=environment, capture_output=True, check=True,
-    )  # fmt: skip
+    query(environment, "mariadb-install-db", "--no-defaults", *database, "--skip-test-db")
     mariadb = run(
         "mariadbd", "--no-defaults", *database, "--skip-grant-tables", "--bind-address=127.0.0.1",
         f"--port={ports['mariadb']}", f"--socket={folder}/mariadb.socket", "--skip-networking=0",
     )  # fmt: skip
-    wait(mariadb, "mariadbd", "mariadb-admin", "--no-defaults", f"--socket={folder}/mariadb.socket", "ping")
+    wait(mariadb, "mariadb-admin", "--no-defaults", f"--socket={folder}/mariadb.socket", "ping")
     munge = run(
         "munged", "--foreground", "--force", f"--socket={folder}/munge.socket", f"--key-file={folder}/munge.key",
         f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed",
     )  # fmt: skip
-    wait(munge, "munged", "munge", f"--socket={folder}/munge.socket", "--no-input")
+    wait(munge, "munge", f"--socket={folder}/munge.socket", "--no-input")
     slurmdbd = run("slurmdbd", "-D")
-    wait(slurmdbd, "slurmdbd", "sacctmgr", "--noheader", "list", "cluster")
+    wait(slurmdbd, "sacctmgr", "--noheader", "list", "cluster")
     query(environment, "sacctmgr", "--immediate", "add", "cluster", "actdim_test")
     query(environment, "sacctmgr", "--immediate", "add", "account", "science")
     query(environment, "sacctmgr", "--immediate", "add", "user", names["user"], "account=science")
     slurmctld = run("slurmctld", "-D")
-    wait(slurmctld, "slurmctld", "scontrol", "ping")
+    wait(slurmctld, "scontrol", "ping")
     slurmd = run("slurmd", "-D")
-    wait(slurmd, "slurmd", "srun", "--immediate=1", "true")
+    wait(slurmd, "srun", "--immediate=1", "true")
 
 
 def write(path, text):
@@ -166,26 +164,34 @@ def free_ports(count):
 
 
 def query(environment, *command):
-    """Return what a command of Slurm's prints."""
+    """Return what a command prints; ClusterError where it fails."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise CannotStart(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+        raise ClusterError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return done.stdout.strip()
 
 
 def wait_for(condition, what, folder=None, seconds=60):
-    """Wait until a condition holds; CannotStart with the last lines of the logs where it does not."""
+    """Wait until a condition holds; ClusterError with the last lines of the logs where it does not."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise CannotStart(f"waited {seconds} s for {what}\n{tail(folder) if folder else ''}")
+            raise ClusterError(f"waited {seconds} s for {what}\n{tail(folder) if folder else ''}")
         time.sleep(0.1)
 
 
 def tail(folder):
     """Return the last lines of every log in a folder."""
     logs = [*folder.glob("*.log"), *folder.glob("*.out")]
-    return "\n".join(f"{log.name}: {line}" for log in logs for line in log.read_text(errors="replace").splitlines()[-5:])
+    return "\n".join(
+        f"{log.name}: {line}" for log in logs for line in log.read_text(errors="replace").splitlines()[-5:]
+    )
+
+
+def cancel(environment):
+    """End all jobs of a cluster."""
+    query(environment, "scancel", "--user", getpass.getuser())
+    wait_for(lambda: not query(environment, "squeue", "--noheader"), "the jobs to end")
 
 
 def stop(process):

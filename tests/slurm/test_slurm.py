@@ -2,10 +2,11 @@
 
 import os
 import subprocess
-import time
+from contextlib import ExitStack
 
+import cluster as clusters
 import pytest
-from cluster import CannotStart, cluster, query
+from cluster import ClusterError, cluster, query
 from conftest import STUDY, copy_project
 
 # A model that waits in its tenth training step for as long as a file says, and computes the same without it.
@@ -47,55 +48,50 @@ FAULTS = STUDY | {
 
 @pytest.fixture(scope="module")
 def slurm():
-    """The environment for the commands of a running cluster; skipped where there can be none, but not in CI."""
-    try:
-        with cluster() as environment:
-            yield environment
-    except CannotStart as reason:
-        if os.environ.get("ACTDIM_TEST_SLURM") == "required":
-            raise
-        pytest.skip(f"no Slurm cluster: {reason}")
+    """The environment for the commands of a running cluster."""
+    with ExitStack() as stack:
+        try:
+            environment = stack.enter_context(cluster())
+        except ClusterError as reason:
+            if "REQUIRE_SLURM" in os.environ:  # as in CI
+                raise
+            pytest.skip(f"no Slurm cluster: {reason}")
+        yield environment
 
 
 def snakemake(project, slurm, *arguments):
     """Start Snakemake on the cluster, which it asks for states more often than the profile says."""
-    return subprocess.Popen(
-        ["snakemake", "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "2", *arguments],
-        cwd=project.folder,
-        env=project.environment(slurm),
-        stdout=open(project.folder / "snakemake.out", "w"),
-        stderr=subprocess.STDOUT,
-    )
+    with open(project.folder / "snakemake.out", "w") as output:
+        return subprocess.Popen(
+            ["snakemake", "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "2", *arguments],
+            cwd=project.folder,
+            env=project.environment(slurm),
+            stdout=output,
+            stderr=output,
+        )
 
 
-def finish(process, project, seconds=300):
+def finish(process, project):
     """Wait for a started Snakemake; fail the test with its output if it fails."""
     try:
-        failed = process.wait(seconds)
-    except subprocess.TimeoutExpired:
+        failed = process.wait(900)
+    finally:
         process.kill()
-        failed = True
     assert not failed, (project.folder / "snakemake.out").read_text()[-20000:]
 
 
-def submissions(slurm, since, *columns):
-    """Return what accounting says of the jobs submitted since a number, a list for each."""
-    rows = query(
-        slurm, "sacct", "-X", "--noheader", "--parsable2", f"--format={','.join(('JobIDRaw', *columns))}"
-    ).splitlines()
-    return [row for row in (line.split("|") for line in rows) if int(row[0]) > since]
+def accounted(slurm, *columns):
+    """Return what accounting says of every job there was, in their order: a list of the columns for each."""
+    listed = query(slurm, "sacct", "-X", "--noheader", "--parsable2", f"--format={','.join(columns)}")
+    return [line.split("|") for line in listed.splitlines()]
 
 
 def tables(project):
     return {file.name: file.read_text() for file in sorted((project.folder / "results/tables").iterdir())}
 
 
-def until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.2)
-    return found
+def until(condition):
+    clusters.wait_for(condition, "what the test expects", seconds=300)
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +109,10 @@ def survived(slurm, tmp_path_factory):
     process = snakemake(disturbed, slurm, "--set-resources", "train:runtime=30*attempt")
     try:
         disturb(slurm, disturbed.folder)
-        finish(process, disturbed)
-    finally:
+    except BaseException:
         process.kill()
+        raise
+    finish(process, disturbed)
     local.snakemake()
     return disturbed, local
 
@@ -144,17 +141,34 @@ def disturb(slurm, folder):
     query(slurm, "scontrol", "requeue", job[REQUEUED])
     node("drain")
     query(slurm, "scontrol", "requeue", job[DRAINED])
-    for number, expected in ((CANCELED, "CANCELLED"), (REQUEUED, "PENDING"), (DRAINED, "PENDING"), (TIMED_OUT, "TIMEOUT")):
+    ended = {CANCELED: "CANCELLED", TIMED_OUT: "TIMEOUT", REQUEUED: "PENDING", DRAINED: "PENDING"}
+    for number, expected in ended.items():
         until(lambda number=number, expected=expected: state(number).startswith(expected))
         held[number].unlink()
     node("resume")
-    for number in (CANCELED, TIMED_OUT, DRAINED, REQUEUED):
-        until(lambda number=number: trained(number))
+    until(lambda: all(map(trained, (CANCELED, TIMED_OUT, REQUEUED, DRAINED))))
 
     node("down")
     until(lambda: state(DOWN) != "RUNNING")
     held[DOWN].unlink()
     node("resume")
+
+
+def test_a_study_is_few_submissions_on_the_partition_and_account_of_the_profile(slurm, tmp_path):
+    project = copy_project(tmp_path / "project")
+    project.write(
+        STUDY | {"model": {"name": "mlp", "width": 16, "depth": 4}, "grid": [{}], "figures": ["id_over_depth"]}
+    )
+    profile = project.folder / "slurm/config.yaml"
+    filled_in = profile.read_text().replace("#slurm_partition: normal", "slurm_partition: test")
+    profile.write_text(filled_in.replace("#slurm_account: my_project", "slurm_account: science"))
+    before = len(accounted(slurm, "JobID"))
+    planned = sum(project.planned().values())
+    finish(snakemake(project, slurm), project)
+    jobs = accounted(slurm, "State", "Partition", "Account")[before:]
+    assert {tuple(job) for job in jobs} == {("COMPLETED", "test", "science")}
+    assert 5 * len(jobs) <= planned - 1  # the report, which runs here
+    assert project.planned() == {}
 
 
 @pytest.mark.parametrize("number", [CANCELED, TIMED_OUT, REQUEUED, DRAINED, DOWN])
@@ -164,6 +178,33 @@ def test_a_training_goes_on_from_its_resume_state(survived, number):
     assert "training on cpu from epoch 4 to 8" in log
 
 
+def test_a_training_that_hit_its_time_limit_gets_more_and_one_that_slurm_requeued_stays_one_job(slurm, survived):
+    tries = {number: [] for number in range(5)}
+    for comment, limit, state in accounted(slurm, "Comment", "TimelimitRaw", "State"):
+        for number in tries:
+            if comment.startswith(f"rule_train_wildcards_faults_number~{number}_"):
+                tries[number].append((limit, state.split()[0]))
+    assert tries[TIMED_OUT] == [("30", "TIMEOUT"), ("60", "COMPLETED")]
+    assert [state for _, state in tries[CANCELED]] == ["CANCELLED", "COMPLETED"]
+    for number in (REQUEUED, DRAINED, DOWN):
+        assert tries[number] == [("30", "COMPLETED")]
+
+
 def test_the_tables_equal_those_of_a_local_run(survived):
     disturbed, local = survived
     assert tables(disturbed) == tables(local)
+
+
+def test_a_cluster_stops_nothing_but_its_own(slurm):
+    with cluster() as other:
+        assert slurm["SLURM_CONF"] != other["SLURM_CONF"]
+        folder = os.path.dirname(other["SLURM_CONF"])
+        query(other, "sbatch", "--wrap", "sleep 600")
+    assert query(slurm, "srun", "echo", "it runs") == "it runs"
+    assert folder not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+
+
+def test_the_reason_names_what_is_missing(monkeypatch):
+    monkeypatch.setattr(clusters, "PATH", "/nowhere")
+    with pytest.raises(ClusterError, match=r"there is no mariadbd, .* sbatch"), cluster():
+        pass

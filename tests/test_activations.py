@@ -153,7 +153,7 @@ def damaged(path, change):
         (lambda path: path.unlink(), "no such file"),
         (lambda path: path.write_bytes(b""), "not a whole HDF5 file"),
         (lambda path: path.write_bytes(path.read_bytes()[:500]), "not a whole HDF5 file"),
-        (lambda path: h5py.File(path, "a").attrs.update(format=0), "has format 0, not 1"),
+        (lambda path: h5py.File(path, "a").attrs.update(format=0), "has format 0, not 2"),
         (lambda path: h5py.File(path, "w").close(), "no layer 'x'; it has no /layers"),
     ],
 )

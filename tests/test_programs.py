@@ -139,7 +139,8 @@ def test_a_damaged_checkpoint(tmp_path):
     (tmp_path / "00001.pt").write_bytes(b"PK not a checkpoint")
     done = run("dump_activations", checkpoint=tmp_path / "00001.pt", output=tmp_path / "x.h5")
     assert done.stderr.splitlines() == [
-        f"dump_activations.py: {tmp_path}/00001.pt: not a whole checkpoint; delete its folder and train again"
+        f"dump_activations.py: {tmp_path}/00001.pt: damaged, or a checkpoint of an older format than 2; "
+        "delete its folder and run snakemake again, which trains that stage anew"
     ]
 
 

@@ -70,7 +70,7 @@ def test_file_holds_what_the_model_computes(model, tmp_path):
         assert list(file["layers/first"].attrs["shape"]) == [4]
         assert file["layers/first"].attrs["feeds_classifier"]
         assert not file["layers/second"].attrs["feeds_classifier"]
-        assert file.attrs["study"] == "odd"
+        assert file.attrs["study"] == b"odd"
 
 
 @pytest.mark.parametrize("largest", [1e5, 1e30])

@@ -96,7 +96,7 @@ def test_neighbors_file(tmp_path):
         assert file["distances"].dtype == np.float32
         assert file["indices"].shape == file["distances"].shape == (100, 32)
         assert file["decimated/4"].shape == (25, 2)
-        assert file.attrs["method"] == file.attrs["search"] == "exact"
+        assert file.attrs["method"] == file.attrs["search"] == b"exact"
         assert file.attrs["k"] == 32
         assert file.attrs["recall"] == 1.0
         assert file.attrs["seconds"] > 0

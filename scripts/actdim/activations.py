@@ -9,7 +9,7 @@ import torch
 from actdim.batches import normalize
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.hdf5 import FORMAT, INPUT, create, seal, seal_rows
+from actdim.hdf5 import FORMAT, INPUT, create, note, seal, seal_rows
 from actdim.layers import of_rows
 
 BATCH = 100  # samples at once; larger activations of a wide layer take new memory each time, which is slow
@@ -91,7 +91,7 @@ def dump(path, model, samples, index, layers, attributes):
     with whole(path) as beside:
         while True:
             with create(beside) as file:
-                file.attrs.update({"format": FORMAT, **attributes})
+                note(file, {"format": FORMAT, **attributes})
                 seal(file)
                 for name, values in (("labels", samples.labels.cpu().numpy()), ("sample_index", index)):
                     file[name] = values

@@ -38,9 +38,12 @@ def archive_is_whole(path):
     with open(path, "rb") as file:
         if file.seek(0, 2) <= LENGTH:
             return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            with view[:-LENGTH] as own:
-                return xxh3_128(own).hexdigest().encode() == content[-LENGTH:]
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+            memoryview(content) as view,
+            view[:-LENGTH] as before,
+        ):
+            return xxh3_128(before).hexdigest().encode() == content[-LENGTH:]
 
 
 def sha256_line(content, name):

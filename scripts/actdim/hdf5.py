@@ -30,14 +30,25 @@ def create(path):
     return h5py.File(path, "w", libver=LIBRARY)
 
 
+def note(thing, about):
+    """Write attributes of a file, group or data set; texts of fixed length, for HDF5 puts others where none check them.
+
+    (In its global heap, of which one wrong byte can keep it busy for good.)
+    """
+    for key, value in about.items():
+        if isinstance(value, str):
+            value = np.array(value.encode(), dtype=h5py.string_dtype("utf-8", max(1, len(value.encode()))))
+        thing.attrs[key] = value
+
+
 def seal(thing, *content):
     """Note the checksum of the attributes of a file, group or data set, and of the content that it answers for."""
-    thing.attrs["checksum"] = digest(attributes(thing), *content)
+    note(thing, {"checksum": digest(attributes(thing), *content)})
 
 
 def require_sealed(thing, *content):
     """Raise ValueError where the checksum that `seal` noted is another."""
-    if thing.attrs["checksum"] != digest(attributes(thing), *content):
+    if plain(thing.attrs["checksum"]) != digest(attributes(thing), *content):
         raise ValueError(f"the checksum of {thing.name} is not that of its content")
 
 
@@ -79,7 +90,10 @@ def open_layer(path, layer):
 
 @contextlib.contextmanager
 def open_file(path):
-    """Open an HDF5 file to read; yield (file, whether it is ours); UserError where it is missing or of another format."""
+    """Open an HDF5 file to read; yield (file, whether it is ours).
+
+    Raises UserError where it is missing, damaged or of another format.
+    """
     with damage(path):
         try:
             file = h5py.File(path, "r")
@@ -110,6 +124,8 @@ def attributes(thing):
 
 def plain(value):
     """Return an HDF5 attribute as a plain Python value: JSON text as what it says, nan and inf (diverged) as None."""
+    if isinstance(value, bytes):
+        value = value.decode()
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist() if np.isfinite(value).all() else None
     return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
@@ -127,12 +143,12 @@ def write_lists(group, indices, distances, decimated, report):
     group["indices"], group["distances"] = indices, distances
     for part, of_part in decimated.items():
         group[f"decimated/{part}"] = of_part
-    group.attrs.update({"k": indices.shape[1], **report})
+    note(group, {"k": indices.shape[1], **report})
 
 
 def seal_neighbors(file, about):
     """Write the attributes of a neighbors file, which then holds all, and its checksum."""
-    file.attrs.update({"format": FORMAT, **about})
+    note(file, {"format": FORMAT, **about})
     seal(file, *content(file))
 
 

@@ -27,9 +27,21 @@ from actdim.probes import (
 )
 from actdim.provenance import code_digest
 from actdim.registered import code_of
-from actdim.settings import Checkpoints, Settings, Unit, check, digest, read_yaml, run_settings, stages_of_study
+from actdim.settings import (
+    Checkpoints,
+    Settings,
+    Unit,
+    check,
+    check_texts,
+    digest,
+    read_yaml,
+    run_settings,
+    stages_of_study,
+)
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+LONGEST = 200  # characters of a name in a path; a file system takes 255, of which endings are a part
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)]
+LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 PCA = "pca"  # the estimator that reads activations, not neighbor lists
 KNOWN_OUTPUTS = Path(".snakemake/actdim")
 PROBES = {"directions": DirectionsOfStudy, "functional_dimension": FunctionalDimensionOfStudy}
@@ -112,6 +124,7 @@ class Study(NamedTuple):
 
 def load_config(content, where="config.yaml"):
     """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
+    check_texts(content, where)
     config = check(Config, content, where)
     for name, settings in config.estimators.items():
         schema = registered.settings_of(pca if name == PCA else registered.find(registry.ESTIMATORS, name))
@@ -241,9 +254,12 @@ def value_text(value, where):
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:+-]+", value)):
+    if isinstance(value, int | str) and len(str(value)) <= LONGEST and re.fullmatch(r"[A-Za-z0-9_.:+-]+", str(value)):
         return str(value)
-    raise UserError(f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, not {value!r}")
+    raise UserError(
+        f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, at most {LONGEST}, "
+        f"not {value!r}"
+    )
 
 
 def kept_checkpoints(checkpoints, read, ends, unit, where):
@@ -272,9 +288,16 @@ def numbers(values):
 def layers_of(run, layers):
     """Return the names of the layers that a run dumps, the last to be computed last.
 
-    Raises UserError where its model or data set cannot be made so.
+    Raises UserError where its model or data set cannot be made so, or a name cannot stand in a path.
     """
-    return list(outputs_of(run, layers))
+    names = list(outputs_of(run, layers))
+    for name in names:
+        if not LAYER.fullmatch(name) or len(name) > LONGEST:
+            raise UserError(
+                f"activations.layers: {name!r} cannot name files; a model should call its modules by letters, digits, _ "
+                f"and -, at most {LONGEST}"
+            )
+    return names
 
 
 def modules_of(run, layers):
@@ -291,7 +314,7 @@ def outputs_of(run, layers):
     code = code_digest("dump_activations.py", *code_of(run.settings)), version("torch"), version("torchvision")
     what = [run.settings["model"], data.shape, data.classes, data.vocabulary, layers, code]
     known = KNOWN_OUTPUTS / f"{digest(what)}.json"
-    if known.exists():
+    with contextlib.suppress(UserError):  # damaged, or there is none yet
         return read_json(known)
     outputs = outputs_on_paper(json.dumps(run.settings["model"]), data._replace(sizes=None, load=None), tuple(layers))
     with contextlib.suppress(FileNotFoundError):  # another Snakemake wrote the same file meanwhile

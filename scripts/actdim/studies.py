@@ -170,6 +170,9 @@ def make_runs(study, file, content, where):
                 if isinstance(value, dict | list):
                     raise UserError(f"{where}: grid.{key}: should be numbers or names; write a study for each of these")
             settings = run_settings(content, chosen, where)
+            for key, value in chosen.items():
+                if value is None and value_of(key, content) is not None:  # null is how a run's name says "has none"
+                    raise UserError(f"{where}: grid.{key}: null, where the study has a value; list that in the grid")
             chosen = {**{key: value_of(key, settings) for key in keys}, "seed": chosen["seed"]}
             name = "/".join(f"{key}~{value_text(value, f'{where}: grid.{key}')}" for key, value in chosen.items())
             if name in runs:

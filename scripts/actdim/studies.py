@@ -112,12 +112,19 @@ class Study(NamedTuple):
 
 def load_config(content, where="config.yaml"):
     """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
-    config = check(Config, content, where)
+    config = check(Config, with_nulls(content), where)
     for name, settings in config.estimators.items():
         schema = registered.settings_of(pca if name == PCA else registered.find(registry.ESTIMATORS, name))
         checked = check(schema, {"name": name, **settings}, f"{where}: estimators.{name}")
         config.estimators[name] = checked.model_dump(exclude={"name"})
     return config
+
+
+def with_nulls(content):
+    """Return nested plain values with None for the text null, as which Snakemake's --config reads it."""
+    if isinstance(content, dict):
+        return {key: with_nulls(value) for key, value in content.items()}
+    return None if content == "null" else content
 
 
 def load_study(name, config, folder="studies"):

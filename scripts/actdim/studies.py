@@ -105,12 +105,19 @@ class Study(NamedTuple):
 
 def load_config(content, where="config.yaml"):
     """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
-    config = check(Config, content, where)
+    config = check(Config, with_nulls(content), where)
     for name, settings in config.estimators.items():
         schema = registered.settings_of(pca if name == PCA else registered.find(registry.ESTIMATORS, name))
         checked = check(schema, {"name": name, **settings}, f"{where}: estimators.{name}")
         config.estimators[name] = checked.model_dump(exclude={"name"})
     return config
+
+
+def with_nulls(content):
+    """Return nested plain values with None for the text null, as which Snakemake's --config reads it."""
+    if isinstance(content, dict):
+        return {key: with_nulls(value) for key, value in content.items()}
+    return None if content == "null" else content
 
 
 def load_study(name, config, folder="studies"):
@@ -163,6 +170,9 @@ def make_runs(study, file, content, where):
                 if isinstance(value, dict | list):
                     raise UserError(f"{where}: grid.{key}: should be numbers or names; write a study for each of these")
             settings = run_settings(content, chosen, where)
+            for key, value in chosen.items():
+                if value is None and value_of(key, content) is not None:  # null is how a run's name says "has none"
+                    raise UserError(f"{where}: grid.{key}: null, where the study has a value; list that in the grid")
             chosen = {**{key: value_of(key, settings) for key in keys}, "seed": chosen["seed"]}
             name = "/".join(f"{key}~{value_text(value, f'{where}: grid.{key}')}" for key, value in chosen.items())
             if name in runs:

@@ -13,6 +13,7 @@ from actdim import neighbors, registered
 from actdim.activations import layer_names, write
 from actdim.batches import batches, on_device
 from actdim.datasets import Split, data_set
+from actdim.directions import observe, scores
 from actdim.on_paper import on_paper
 from actdim.paths import (
     ACTIVATIONS,
@@ -45,6 +46,7 @@ class Measured(NamedTuple):
     dump: float  # seconds a sample
     activations: int  # bytes a sample
     checkpoints: tuple[int, int]  # bytes of one before the first step, and of one after it
+    changes: dict[str, float]  # seconds a sample under one change of a layer's units, of the layers to ablate
 
 
 class Cost(NamedTuple):
@@ -112,15 +114,18 @@ def measure(study, run):
     metrics = {}
     evaluation = timed(lambda: metrics.update(evaluate(learner, {"train": few, "validation": few}, training)))
     dump, of_sample = measure_dump(learner.model, few, layer_names(learner.model, study.activations.layers))
+    evaluation /= 2 * len(few.labels)
+    ablated = modules_of(run, study.directions.layers) if study.directions else []
     rows = {
         unit: {"learning_rate": training["lr"], **metrics} for unit in evaluated(study, training, -1, study.kept[-1])
     }
     return Measured(
         step=min(steps),
-        evaluation=evaluation / (2 * len(few.labels)),
+        evaluation=evaluation,
         dump=dump / len(few.labels),
         activations=of_sample,
         checkpoints=(fresh, size_of_checkpoint(study, run, learner, rows)),
+        changes={layer: measure_changes(learner.model, layer, few, evaluation) for layer in ablated},
     )
 
 
@@ -159,6 +164,14 @@ def measure_dump(model, samples, layers):
                 of_sample = sum(data.dtype.itemsize * data.shape[1] for data in stored) + 2 * 8  # label and index
                 return time.perf_counter() - begun, of_sample
         single |= misfits
+
+
+def measure_changes(model, name, samples, evaluation):
+    """Return the seconds that a sample takes under one of many changes of a layer's units, at `evaluation` without."""
+    few = samples._replace(inputs=samples.inputs[:64], labels=samples.labels[:64])
+    layer = observe(model, name, few)
+    scales = torch.ones(int(np.clip(0.5 / (len(few.labels) * evaluation), 1, 100)), 1, len(layer.mean))
+    return timed(scores, model, layer, few, scales, 1 - scales) / (len(scales) * len(few.labels))
 
 
 def size_of_checkpoint(study, run, learner, metrics):
@@ -224,9 +237,10 @@ def costs_of_probes(study, run, measured, at):
     sizes, threads, costs = data_set(run.settings).sizes, run.settings["training"]["threads"], {}
     if study.directions:
         units = on_paper(run, study.directions.layers).units
-        passes = probed(study.directions, sizes) * measured.evaluation
+        samples = probed(study.directions, sizes)
         for layer in modules_of(run, study.directions.layers):
-            cost = Cost(START_UP + changes_of(study.directions, units[layer]) * passes, threads, 0)
+            seconds = samples * changes_of(study.directions, units[layer]) * measured.changes[layer]
+            cost = Cost(START_UP + seconds, threads, 0)
             costs.update({DIRECTIONS.format(**at, at=f"{one:05d}", layer=layer): cost for one in study.directions.at})
     if study.functional_dimension:
         model = on_paper(run, study.activations.layers)

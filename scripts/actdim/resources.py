@@ -67,8 +67,9 @@ def subject(study, run, gpu=False):
 
 
 def train(of, until):
-    """The samples, read and chosen from; weights, gradients, optimizer and a snapshot of them; a batch's activations.
+    """The samples; weights, gradients, optimizer and a snapshot of them; activations of a batch, and of an evaluation.
 
+    Memory that a batch has freed is kept in pieces, of which an evaluation can use few.
     A step's work is three times that of the forward pass.
     """
     until, training = int(until), of.run.settings["training"]
@@ -79,17 +80,17 @@ def train(of, until):
     step = work(of, 3 * batch) + 1e-8 * of.model.parameters + OF_STEP
     seconds = steps * step + rows * work(of, sum(of.sizes.values()))
     evaluated_at_once = max(1, min(EVALUATED_AT_ONCE, EVALUATED_VALUES // of.values))
-    activations = max(2 * batch * of.model.saved, 6 * evaluated_at_once * of.model.largest)
+    activations = 2 * batch * of.model.saved + 6 * evaluated_at_once * of.model.largest
     return asked(of_torch(of), 24 * of.model.parameters, activations, seconds=reading(of) + seconds)
 
 
 def dump_activations(of, samples):
-    """The samples, the model, and a batch of all layers: as computed, as stored, and that being written."""
+    """The samples, the model, its checkpoint, and a batch of all layers: as computed, as stored, and being written."""
     _, _, split = dump_of(samples)
     features = sum(of.model.layers.values())
     seconds = work(of, of.sizes[split]) + 4 * of.sizes[split] * features / STORING
     batch = DUMPED_AT_ONCE * (16 * features + 4 * of.model.largest)
-    return asked(of_torch(of), 8 * of.model.parameters, batch, seconds=reading(of) + seconds)
+    return asked(of_torch(of), 24 * of.model.parameters, batch, seconds=reading(of) + seconds)
 
 
 def find_neighbors(of, samples, layer):
@@ -142,7 +143,7 @@ def ablate_directions(of, layer):
     units, samples = model.units[layer], probed(of.study.directions, of.sizes)
     batch = DUMPED_AT_ONCE * (model.saved + 32 * model.layers[layer])
     seconds = reading(of) + work(of, samples * changes_of(of.study.directions, units))
-    return asked(of_torch(of), 8 * model.parameters, batch, 16 * min(1000, units) * units, seconds=seconds)
+    return asked(of_torch(of), 24 * model.parameters, batch, 16 * min(1000, units) * units, seconds=seconds)
 
 
 def changes_of(directions, units):
@@ -164,7 +165,7 @@ def functional_dimension(of):
     short, long = sorted((rows, columns))
     matrix = limit if probe.full else min(limit, 8 * short * (2 * long + short))
     seconds = reading(of) + SLOWER * decomposing(rows, columns) + work(of, 3 * rows)
-    return asked(of_torch(of), 16 * model.parameters, matrix, seconds=seconds)
+    return asked(of_torch(of), 32 * model.parameters, matrix, seconds=seconds)
 
 
 def shape_of_jacobian(probe, sizes, classes, parameters):

@@ -21,8 +21,8 @@ rule tabulate_measures:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,
         code=code_digest("tabulate_measures.py"),
@@ -57,8 +57,8 @@ rule tabulate_predictors:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         code=code_digest("tabulate_predictors.py"),
     message:
@@ -87,8 +87,8 @@ rule plot_predictors:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,  # for the caption
         code=code_digest("plot_predictors.py"),

@@ -1,5 +1,6 @@
 """What the rules share: the checked configuration, paths, and digests of the programs."""
 
+import functools
 import json
 import re
 import shlex
@@ -31,6 +32,7 @@ from actdim.paths import (
 from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
+from actdim.resources import JOBS, asks, of_tables, subject
 from actdim.settings import digest
 from actdim.studies import PCA, layers_of, load_config, load_study, stage_of
 
@@ -132,3 +134,32 @@ def kept_in_stage(wildcards):
     """The epochs or steps of which a train job keeps a checkpoint."""
     study = STUDIES[wildcards.study]
     return [at for at in study.kept if stage_of(study, at) == int(wildcards.until)]
+
+
+# Rules of which the command line or the profile lets each job have a GPU.
+ON_GPU = [name for name, chosen in workflow.resource_settings.overwrite_resources.items() if "gpu" in chosen]
+OF_TABLES = of_tables(STUDIES.values(), CONFIG)
+
+
+def mem_mb(wildcards, attempt, rulename):
+    """The memory that a job asks for, in MB; more each time that it is tried again."""
+    return attempt * job_of(wildcards, rulename).mem_mb
+
+
+def runtime(wildcards, attempt, rulename):
+    """The time that a job asks for, in minutes; more each time that it is tried again."""
+    return attempt * job_of(wildcards, rulename).runtime
+
+
+def job_of(wildcards, rulename):
+    """What a job of a rule asks for at first."""
+    name = rulename.removesuffix("_for_a_while")
+    if name in JOBS:
+        return asks(name, subject_of(wildcards.study, wildcards.run, name in ON_GPU), wildcards)
+    return OF_TABLES(name)
+
+
+@functools.cache
+def subject_of(study, run, gpu):
+    """What decides about the resources of the jobs of a run."""
+    return subject(STUDIES[study], STUDIES[study].runs[run], gpu)

@@ -22,8 +22,8 @@ rule tabulate_measures:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,
         code=code_digest("tabulate_measures.py"),
@@ -59,8 +59,8 @@ rule tabulate_predictors:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         code=code_digest("tabulate_predictors.py"),
     message:
@@ -89,8 +89,8 @@ rule plot_predictors:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,  # for the caption
         code=code_digest("plot_predictors.py"),

@@ -33,8 +33,8 @@ rule tabulate_id:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         code=code_digest("tabulate_id.py"),
     message:
@@ -58,8 +58,8 @@ rule tabulate_training:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         code=code_digest("tabulate_training.py"),
     message:

@@ -11,7 +11,7 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.tables import configurations, last_checkpoint, read_csv, settings_in, shown_split, sweeps
+from actdim.tables import OF_SUMMARY, configurations, last_checkpoint, read_csv, settings_in, shown_split, sweeps
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito, colorblind-safe
 SHOWN = 4  # panels of a sweep, from its weakest to its strongest
@@ -63,7 +63,7 @@ def of_all_samples(table, chosen):
 
 def at_the_end(chosen):
     """Return (the study's rows of the summary at its last checkpoint, its sweeps); UserError where it has none."""
-    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary), chosen))
+    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary, *OF_SUMMARY), chosen))
     panels = list(sweeps(rows, settings_in(rows)))
     if not panels:
         raise UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")

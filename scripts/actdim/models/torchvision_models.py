@@ -4,6 +4,7 @@ import difflib
 import itertools
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from urllib.error import URLError
@@ -66,15 +67,23 @@ def state_of(known, weights):
     """Return the state dict that the setting `weights` names; None on the meta device, where weights have no values."""
     if weights in known.__members__:
         try:
-            return None if on_paper() else known[weights].get_state_dict(progress=False, check_hash=True)
+            return (
+                None
+                if on_paper()
+                else known[weights].get_state_dict(progress=False, check_hash=True, weights_only=True)
+            )
         except URLError as error:
             url = known[weights].url
             raise ValueError(f"weights: cannot download {url} ({error.reason}); write the path of a copy") from None
     if not Path(weights).exists():
         raise ValueError(f"weights: no file {weights!r} and no weights of that name: {', '.join(known.__members__)}")
     try:
+        if zipfile.is_zipfile(weights):  # all but torch's format of before 2020
+            with zipfile.ZipFile(weights) as archive:
+                if damaged := archive.testzip():
+                    raise ValueError(f"weights: {weights} is damaged, at {damaged}; copy it anew")
         state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError):
+    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, zipfile.BadZipFile):
         state = None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"weights: {weights} holds no state dict of torch.save(model.state_dict(), ...)")

@@ -3,11 +3,14 @@
 import json
 import re
 import shlex
+import signal
 import sys
 from pathlib import Path
+from threading import Thread
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
+from actdim import locks
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
 from actdim.paths import (
@@ -35,10 +38,20 @@ from actdim.settings import digest
 from actdim.studies import PCA, layers_of, load_config, load_study, stage_of
 
 try:
+    if workflow.is_main_process:
+        locks.begin()
     CONFIG = load_config(config)
     STUDIES = {name: load_study(name, CONFIG) for name in CONFIG.studies}
 except UserError as mistakes:
     sys.exit(str(mistakes))
+
+shell.prefix(f"set -euo pipefail; {locks.HOLD}")  # the first is what Snakemake sets itself
+
+
+onstart:
+    # Snakemake's own handler of SIGTERM takes a lock that the thread it interrupts may hold, and then waits for ever.
+    signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
+
 
 
 def one_of(names):

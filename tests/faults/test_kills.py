@@ -1,0 +1,51 @@
+"""Killed at random moments in every rule's job: the next plain `snakemake` ends with the results of an undisturbed run.
+
+ACTDIM_MOMENTS: how many moments for each rule and signal, 20 unless told.
+"""
+
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+
+import psutil
+import pytest
+from conftest import Project
+
+from faults.harness import RULES, SIGNALS, durations, endure, group_lives, jobs, lost, start
+
+MOMENTS = int(os.environ.get("ACTDIM_MOMENTS", "20"))
+QUICK = ("train", "dump_activations", "estimate_id", "tabulate_id")  # of the kinds of output: folder, HDF5, JSON, CSV
+
+
+def say(capsys, line):
+    """Print a line that the README's figures come from, whatever pytest captures."""
+    with capsys.disabled():
+        print(f"\n{line}")
+
+
+def test_killed_in_a_few_rules(project, finished, capsys):
+    """One moment of each signal in each of four rules."""
+    wanted = Counter((rule, kind) for rule in QUICK for kind in SIGNALS)
+    rules = {rule: seconds for rule, seconds in durations(finished).items() if rule in QUICK}
+    hits, misses = endure(project, wanted, 0, rules)
+    different = lost(project, finished)
+    say(capsys, f"kills: {hits.total()} in a running job, {misses.total()} beside one; results lost: {len(different)}")
+    assert not different
+    assert set(hits | misses) == set(wanted)
+
+
+@pytest.mark.slow_faults
+@pytest.mark.parametrize("kind", SIGNALS, ids=lambda kind: kind.name)
+def test_killed_in_every_rule(kind, fresh, undisturbed, capsys):
+    wanted = Counter(dict.fromkeys([(rule, kind) for rule in RULES], MOMENTS))
+    hits, misses = endure(fresh, wanted, int(kind), durations(undisturbed))
+    different = lost(fresh, undisturbed)
+    say(
+        capsys,
+        f"{kind.name}: {hits.total()} in a running job ({min(hits[rule, kind] for rule in RULES)} or more for each of"
+        f" {len(RULES)} rules), {misses.total()} beside one; results lost: {len(different)} of {len(list(RULES))}",
+    )
+    assert not different
+    assert set(hits | misses) == set(wanted)

@@ -53,7 +53,6 @@ onstart:
     signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
 
 
-
 def one_of(names):
     """The regular expression of a wildcard that is one of some names; of none where there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"

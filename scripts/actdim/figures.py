@@ -147,4 +147,4 @@ def label(name):
 
 def correlation_text(r, n):
     """Return a correlation for a panel's title."""
-    return f"Spearman r = {r:.2f}, {n} runs" if n >= 3 and np.isfinite(r) else f"{n} runs"
+    return f"Spearman r = {r:.2f}, {n} runs" if n >= 3 and r is not None and np.isfinite(r) else f"{n} runs"

@@ -109,7 +109,7 @@ def jobs(snakemake, rules):
 
 
 def strike(project, pending, moments, duration, *arguments):
-    """Run Snakemake until a job of a rule in `pending` runs, and send its whole group a signal at a random moment of it.
+    """Run Snakemake until a job of a rule in `pending` runs; send its whole group a signal at a random moment of it.
 
     pending: Counter of (rule, signal); moments: a random.Random; duration: {rule: seconds}.
     Returns what of `pending` was struck and whether the job still ran then, or None where Snakemake came to its end.

@@ -45,7 +45,7 @@ try:
 except UserError as mistakes:
     sys.exit(str(mistakes))
 
-shell.prefix(f"set -euo pipefail; {locks.HOLD}")  # the first is what Snakemake sets itself
+shell.prefix(f"set -euo pipefail; {locks.HOLD}{locks.TELL}")  # the first is what Snakemake sets itself
 
 
 onstart:

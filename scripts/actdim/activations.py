@@ -3,14 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import torch
 
 from actdim.batches import normalize
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.hdf5 import FORMAT, INPUT
+from actdim.hdf5 import FORMAT, INPUT, create, make_room
 
 BATCH = 100  # samples at once; larger activations of a wide layer take new memory each time, which is slow
 CACHED = 1 << 18  # values
@@ -89,7 +88,7 @@ def dump(path, model, samples, index, layers, attributes):
     single = set()
     with whole(path) as beside:
         while True:
-            with h5py.File(beside, "w") as file:
+            with create(beside) as file:
                 file.attrs.update({"format": FORMAT, **attributes})
                 file["labels"], file["sample_index"] = samples.labels.cpu(), index
                 misfits = write(file, model, samples, layers, single)
@@ -129,6 +128,7 @@ def write(file, model, samples, layers, single):
 
 def prepare(file, n, logits, outputs, model):
     """Create the data sets for n samples, from the logits and the kept outputs of a first batch."""
+    make_room(file, n * (4 * logits.shape[1] + sum(kept.values[0].nbytes for kept in outputs.values())))
     file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
     last = (own_layers(model) or list(outputs))[-1]
     for depth, (name, kept) in enumerate(outputs.items(), start=INPUT not in outputs):

@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 
 from actdim.errors import UserError
+from actdim.space import explain
 
 
 @contextlib.contextmanager
-def whole(path):
+def whole(path, size=None):
     """Yield a path beside `path` to write to; on success it becomes `path`, on failure it is removed.
 
     The bytes are on disk before the name appears, so a crash leaves the old file or none.
+    size: the bytes that it needs, where they are known, to say so. Raises NoSpace where the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,6 +23,9 @@ def whole(path):
         yield beside
         flush(beside)
         beside.replace(path)
+    except Exception as error:
+        explain(path, beside, error, size)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -41,8 +46,9 @@ def as_json(content):
 
 def write_json(path, content):
     """Write `content` as readable JSON, whole or not at all."""
-    with whole(path) as beside:
-        beside.write_text(as_json(content))
+    text = as_json(content)
+    with whole(path, len(text)) as beside:
+        beside.write_text(text)
 
 
 def read_json(path):

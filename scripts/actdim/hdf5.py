@@ -1,13 +1,17 @@
 """The HDF5 files that programs hand on to each other, read and checked."""
 
 import contextlib
+import errno
 import json
+import os
+import shutil
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
 from actdim.errors import UserError
+from actdim.space import SMALL, Shortage, reserve
 
 FORMAT = 1
 INPUT = "input"  # the layer that is the data itself
@@ -19,6 +23,26 @@ class Lists(NamedTuple):
     distances: np.ndarray  # (n, k) float32, sorted
     indices: np.ndarray  # (n, k) int32
     decimated: dict  # {part: (n // part, 2) distances to the first two neighbors in a random subset}
+
+
+@contextlib.contextmanager
+def create(path, size=0):
+    """Open a new HDF5 file to write, for `size` bytes of data.
+
+    Raises Shortage at once where the disk has no room for them: HDF5, when a write fails, fails in closing the file,
+    too, complains of every object by itself, and crashes at last.
+    """
+    if shutil.disk_usage(path.parent).free < SMALL:
+        raise Shortage(errno.ENOSPC, size + SMALL)
+    with h5py.File(path, "w") as file:
+        make_room(file, size)
+        yield file
+    os.truncate(path, path.stat().st_size)  # gives back what was reserved in vain
+
+
+def make_room(file, size):
+    """Reserve the disk's room for `size` bytes of data in a file open to write, and for what HDF5 adds to them."""
+    reserve(file.id.get_vfd_handle(), size + SMALL)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import shutil
+import subprocess
 import threading
 
 import pytest
@@ -41,3 +42,21 @@ def fresh(every_rule, tmp_path):
     """A copy of the project whose studies touch every rule, for a test to run and to disturb."""
     shutil.copytree(every_rule.folder, tmp_path / "project")
     return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """A function that mounts a small disk at a folder, by the options of a tmpfs; unmounted when the test ends."""
+    mounted = []
+
+    def one(folder, options):
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield one
+    for folder in reversed(mounted):
+        subprocess.run(["umount", "--lazy", folder], check=True)

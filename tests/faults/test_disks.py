@@ -1,0 +1,82 @@
+"""Disks that are full, read-only or out of inodes: one line says which file, and nothing half-written is a result."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+RUN = "results/tiny/weight_decay~0.01/seed~0"
+FULL = r"^{program}\.py: \S*{file}: no space left on its disk; it needs (more than )?[\d,]+ bytes, and [\d,]+ are free$"
+# The program of every kind of output, on the finished tiny study: its options but for the output, and the outputs.
+PROGRAMS = {
+    "train": (["--study", "studies/tiny.yaml", "--set", "weight_decay=0"], {"output": "to~4"}),
+    "dump_activations": (["--checkpoint", f"{RUN}/checkpoints/to~4/00004.pt"], {"output": "x.h5"}),
+    "find_neighbors": (["--activations", f"{RUN}/activations/00004.h5", "--layer", "hidden1"], {"output": "x.h5"}),
+    "estimate_id": (
+        ["--neighbors", f"{RUN}/neighbors/00004/hidden1.h5", "--estimator", "twonn"],
+        {"output": "x.json"},
+    ),
+    "tabulate_predictors": (
+        ["--measures", "results/tables/measures.csv"],
+        {"predictors": "x.csv", "reading": "x.txt"},
+    ),
+    "plot_llid": (
+        ["--summary", "results/tables/summary.csv", "--study", "tiny", "--estimator", "twonn"],
+        {"svg": "x.svg", "png": "x.png"},
+    ),
+}
+
+
+def by_hand(program, project, folder):
+    """Run a program of a finished project with its outputs in a folder; return the finished process."""
+    options, outputs = PROGRAMS[program]
+    outputs = [part for name, file in outputs.items() for part in (f"--{name}", folder / file)]
+    command = [sys.executable, ROOT / f"scripts/{program}.py", *options, *outputs]
+    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+
+
+def fill(folder):
+    """Take all that is free on the disk of a folder; return the file that holds it."""
+    ballast = folder / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return ballast
+
+
+@pytest.mark.parametrize("left", [0, 8192], ids=["nothing left", "two pages left"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_full_disk(program, left, finished, mount, tmp_path):
+    """One line names the file and what it needed; nothing is left of it; with room again it runs."""
+    disk = mount(tmp_path / "disk", "size=1m")
+    ballast = fill(disk)
+    os.truncate(ballast, ballast.stat().st_size - left)
+    done = by_hand(program, finished, disk)
+    if done.returncode == 0:
+        assert left, "there was no room for anything"
+        return
+    assert done.returncode == 1
+    assert re.search(FULL.format(program=program, file=r"/disk/[^:]*"), done.stderr), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(disk.rglob("*.part"))
+    assert not (disk / next(iter(PROGRAMS[program][1].values()))).exists()
+    ballast.unlink()
+    assert by_hand(program, finished, disk).returncode == 0
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("fault", ["read-only", "no inode left"])
+def test_disk_that_takes_no_file(fault, program, finished, mount, tmp_path):
+    disk = mount(tmp_path / "disk", "size=1m,ro" if fault == "read-only" else "size=1m,nr_inodes=3")
+    if fault == "no inode left":
+        for name in ("one", "two"):
+            (disk / name).touch()
+    done = by_hand(program, finished, disk)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    reason = "Read-only file system" if fault == "read-only" else "(no room for another file|No space left on device)"
+    assert re.search(rf"^{program}\.py: {disk}/[^:]*: .*{reason}", done.stderr), done.stderr

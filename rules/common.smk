@@ -1,6 +1,7 @@
 """What the rules share: the checked configuration, paths, and digests of the programs."""
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -10,7 +11,7 @@ from threading import Thread
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
-from actdim import locks
+from actdim import locks, provenance
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
 from actdim.paths import (
@@ -31,7 +32,6 @@ from actdim.paths import (
     last_layer_pca_files,
     sample_sets,
 )
-from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.settings import digest
@@ -49,6 +49,8 @@ shell.prefix(f"set -euo pipefail; {locks.HOLD}{locks.TELL}")  # the first is wha
 
 
 onstart:
+    if not os.access("results" if Path("results").exists() else ".", os.W_OK):
+        sys.exit("results: read-only; nothing can be run here")
     # Snakemake's own handler of SIGTERM takes a lock that the thread it interrupts may hold, and then waits for ever.
     signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
 
@@ -83,6 +85,13 @@ def set_options(settings):
 def config_options(*without):
     """The configuration, less some keys, as options for a Snakemake within this one: studies='["digits"]'."""
     return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in config.items() if key not in without)
+
+
+def code_digest(program, *entries):
+    """The digest of a program's code; one that is not there ends Snakemake with a line."""
+    if not os.access(f"{workflow.basedir}/scripts/{program}", os.X_OK):
+        sys.exit(f"scripts/{program}: no such program, or not executable; restore it")
+    return provenance.code_digest(program, *entries)
 
 
 def code_of_run(program):

@@ -3,6 +3,7 @@
 Snakemake's own lock, the files in .snakemake/locks, outlives a Snakemake that is killed, and refuses the next one.
 """
 
+import contextlib
 import fcntl
 import platform
 import shutil
@@ -22,24 +23,27 @@ held = []  # open for as long as this process lives
 def begin():
     """Hold the lock of a living Snakemake, and remove what one that was killed on this machine has left.
 
-    Raises UserError where jobs of a killed one still run: they would be run twice at once. Where another Snakemake
-    lives, its lock stays, for Snakemake itself to refuse this one; so do locks left by one on another machine.
+    Where another Snakemake lives, its lock stays, for Snakemake itself to refuse this one; so do locks left by one on
+    another machine. Raises UserError where jobs of a killed one still run, for they would be run twice at once, and
+    where nothing can be written.
     """
     try:
         SNAKEMAKE.parent.mkdir(exist_ok=True)
         lock = open(SNAKEMAKE, "a+")  # noqa: SIM115
-        held.append(lock)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; Snakemake keeps its records there") from None
+    held.append(lock)
+    with contextlib.suppress(OSError):  # of a file system without locks
         if is_free(lock):
             with open(JOBS, "a") as jobs:
-                if not is_free(jobs):
-                    raise UserError(
-                        f"jobs of a Snakemake that was killed still run here ({', '.join(holders(JOBS))});"
-                        " wait for them or stop them"
-                    )
+                alone = is_free(jobs)
+            if not alone:
+                raise UserError(
+                    f"jobs of a Snakemake that was killed still run here ({', '.join(holders(JOBS))});"
+                    " wait for them or stop them"
+                )
             remove_left(lock)
         fcntl.flock(lock, fcntl.LOCK_SH)
-    except OSError:
-        pass  # a folder that is read-only, or has no locks: what Snakemake says of it is enough
 
 
 def is_free(lock):
@@ -79,7 +83,8 @@ def holders(path):
     for process in psutil.process_iter():
         try:
             if process.name() != "bash" and any(file.path == str(path.resolve()) for file in process.open_files()):
-                found.append(f"process {process.pid}: {process.name()}")
+                program = next((part for part in process.cmdline() if part.endswith(".py")), process.name())
+                found.append(f"process {process.pid}: {Path(program).name}")
         except psutil.Error:
             continue  # ended meanwhile, or another user's
     return found or ["perhaps on another machine"]

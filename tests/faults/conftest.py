@@ -45,18 +45,35 @@ def fresh(every_rule, tmp_path):
 
 
 @pytest.fixture
-def mount(tmp_path):
-    """A function that mounts a small disk at a folder, by the options of a tmpfs; unmounted when the test ends."""
+def mount():
+    """A function that mounts something by the options of the command; unmounted when the test ends."""
     mounted = []
 
-    def one(folder, options):
+    def one(folder, *options):
         folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
+        done = subprocess.run(["mount", *options, folder], capture_output=True, text=True)
         if done.returncode:
-            pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+            pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
         mounted.append(folder)
         return folder
 
     yield one
     for folder in reversed(mounted):
         subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def disk(mount):
+    """A function that mounts a small disk at a folder, with the options of a tmpfs."""
+    return lambda folder, options: mount(folder, "-t", "tmpfs", "-o", options, "tmpfs")
+
+
+@pytest.fixture
+def read_only(mount):
+    """A function that makes a folder read-only, for root too."""
+
+    def one(folder):
+        mount(folder, "--bind", folder)
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+
+    return one

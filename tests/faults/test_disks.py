@@ -50,33 +50,33 @@ def fill(folder):
 
 @pytest.mark.parametrize("left", [0, 8192], ids=["nothing left", "two pages left"])
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_full_disk(program, left, finished, mount, tmp_path):
+def test_full_disk(program, left, finished, disk, tmp_path):
     """One line names the file and what it needed; nothing is left of it; with room again it runs."""
-    disk = mount(tmp_path / "disk", "size=1m")
-    ballast = fill(disk)
+    small = disk(tmp_path / "disk", "size=1m")
+    ballast = fill(small)
     os.truncate(ballast, ballast.stat().st_size - left)
-    done = by_hand(program, finished, disk)
+    done = by_hand(program, finished, small)
     if done.returncode == 0:
         assert left, "there was no room for anything"
         return
     assert done.returncode == 1
     assert re.search(FULL.format(program=program, file=r"/disk/[^:]*"), done.stderr), done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert not list(disk.rglob("*.part"))
-    assert not (disk / next(iter(PROGRAMS[program][1].values()))).exists()
+    assert not list(small.rglob("*.part"))
+    assert not (small / next(iter(PROGRAMS[program][1].values()))).exists()
     ballast.unlink()
-    assert by_hand(program, finished, disk).returncode == 0
+    assert by_hand(program, finished, small).returncode == 0
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("fault", ["read-only", "no inode left"])
-def test_disk_that_takes_no_file(fault, program, finished, mount, tmp_path):
-    disk = mount(tmp_path / "disk", "size=1m,ro" if fault == "read-only" else "size=1m,nr_inodes=3")
+def test_disk_that_takes_no_file(fault, program, finished, disk, tmp_path):
+    small = disk(tmp_path / "disk", "size=1m,ro" if fault == "read-only" else "size=1m,nr_inodes=3")
     if fault == "no inode left":
         for name in ("one", "two"):
-            (disk / name).touch()
-    done = by_hand(program, finished, disk)
+            (small / name).touch()
+    done = by_hand(program, finished, small)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     reason = "Read-only file system" if fault == "read-only" else "(no room for another file|No space left on device)"
-    assert re.search(rf"^{program}\.py: {disk}/[^:]*: .*{reason}", done.stderr), done.stderr
+    assert re.search(rf"^{program}\.py: {small}/[^:]*: .*{reason}", done.stderr), done.stderr

@@ -2,12 +2,17 @@
 
 import contextlib
 import os
+import random
 import re
+import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Project
+
+from faults.harness import RULES, lost
 
 RUN = "results/tiny/weight_decay~0.01/seed~0"
 FULL = r"^{program}\.py: \S*{file}: no space left on its disk; it needs (more than )?[\d,]+ bytes, and [\d,]+ are free$"
@@ -80,3 +85,77 @@ def test_disk_that_takes_no_file(fault, program, finished, disk, tmp_path):
     assert len(done.stderr.splitlines()) == 1, done.stderr
     reason = "Read-only file system" if fault == "read-only" else "(no room for another file|No space left on device)"
     assert re.search(rf"^{program}\.py: {small}/[^:]*: .*{reason}", done.stderr), done.stderr
+
+
+def snakemake(project, *arguments):
+    """Run Snakemake on a full disk; return the finished process and whether a line of ours or of a log says so."""
+    done = project.run("snakemake", "--cores", "2", *arguments)
+    said = done.stdout + done.stderr
+    return done, [
+        line for line in said.splitlines() if re.search("no space left on|no room for another file", line, re.I)
+    ]
+
+
+@contextlib.contextmanager
+def kept_full(folder):
+    """Take at once whatever becomes free on the disk of a folder, as another program might."""
+    stop = threading.Event()
+
+    def hog():
+        while not stop.wait(0.001):
+            fill(folder)
+
+    thread = threading.Thread(target=hog)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        (folder / "ballast").unlink()
+
+
+@pytest.mark.slow_faults
+def test_a_disk_that_stays_full_in_every_rule(undisturbed, disk, tmp_path, capsys):
+    """Not a page is free for outputs or logs while a rule's jobs run; with room again all is as it was."""
+    project = Project(tmp_path / "project")
+    shutil.copytree(undisturbed.folder, project.folder, ignore=shutil.ignore_patterns("results"))
+    results = disk(project.folder / "results", "size=50m")
+    shutil.copytree(undisturbed.folder / "results", results, dirs_exist_ok=True)
+    named = 0
+    for rule in [rule for rule in RULES if "," not in rule and rule not in ("plan", "download_dataset")]:
+        with kept_full(results):
+            done, lines = snakemake(project, "--forcerun", rule, "--until", rule)
+        assert done.returncode == 1, rule
+        assert lines, (rule, done.stderr)
+        named += any(re.search(r"^\w+\.py: \S+: no space left on its disk; it needs", line) for line in lines)
+    project.snakemake()
+    different = lost(project, undisturbed)
+    with capsys.disabled():
+        print(
+            f"\nfull disk: {len(RULES) - 3} rules, {named} named the file and its size; results lost: {len(different)}"
+        )
+    assert not different
+
+
+@pytest.mark.slow_faults
+def test_a_disk_that_fills_up_again_and_again(every_rule, undisturbed, disk, tmp_path, capsys):
+    """The whole project, Snakemake's own records too, on a disk that grows a little whenever a run has failed."""
+    project, moments = Project(tmp_path / "project"), random.Random(0)
+    small = disk(project.folder, "size=50m")
+    shutil.copytree(every_rule.folder, small, dirs_exist_ok=True)
+    room = shutil.disk_usage(small).used // 1024 + 8
+    faults = 0
+    while True:
+        subprocess.run(["mount", "-o", f"remount,size={room}k", small], check=True)
+        done, lines = snakemake(project)
+        if done.returncode == 0:
+            break
+        assert lines, done.stderr
+        faults += 1
+        room += moments.randrange(4, 40 + 20 * faults, 4)
+    project.snakemake("plan")
+    different = lost(project, undisturbed)
+    with capsys.disabled():
+        print(f"\na disk that fills up: {faults} times full, {room} kB at last; results lost: {len(different)}")
+    assert not different

@@ -76,8 +76,8 @@ def run(command, *lines):
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
             errors.run(module.main)
-    except SystemExit as left:
-        return 1, said.getvalue() + (left.code if isinstance(left.code, str) else "")
+    except SystemExit:
+        return 1, said.getvalue().rstrip("\n")
     finally:
         sys.argv, sys.stdin = before
     return 0, said.getvalue()

@@ -27,7 +27,7 @@ def main():
 
     with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
         classes = rows_by_class(arguments.activations, labels) if arguments.by_class else None
-        with whole(arguments.output) as beside, create(beside) as file:
+        with whole(arguments.output) as beside, create(beside, 8 * len(points) * (arguments.k + 2)) as file:
             if arguments.by_class:
                 for label, rows in classes:
                     group = file.create_group(f"classes/{label}")

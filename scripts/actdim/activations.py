@@ -10,7 +10,7 @@ import torch
 from actdim.batches import normalize
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.hdf5 import FORMAT, INPUT, create, note, seal, seal_rows
+from actdim.hdf5 import FORMAT, INPUT, create, make_room, note, seal, seal_rows
 from actdim.layers import of_rows
 
 BATCH = 100  # samples at once; larger activations of a wide layer take new memory each time, which is slow
@@ -143,6 +143,7 @@ def write(file, model, samples, layers, single):
 
 def prepare(file, n, logits, outputs, model):
     """Create the data sets for n samples, from the logits and the kept outputs of a first batch."""
+    make_room(file, n * (4 * logits.shape[1] + sum(kept.values[0].nbytes for kept in outputs.values())))
     file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
     last = (own_layers(model) or list(outputs))[-1]
     for depth, (name, kept) in enumerate(outputs.items(), start=INPUT not in outputs):

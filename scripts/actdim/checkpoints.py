@@ -3,6 +3,7 @@
 import pickle
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from actdim.checksums import archive_is_whole, seal_archive
 from actdim.errors import UserError
@@ -13,7 +14,8 @@ FORMAT = 2
 
 def save(path, state):
     """Write a checkpoint: a dict of tensors and plain values."""
-    with whole(path) as beside:
+    size = sum(leaf.nbytes for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
+    with whole(path, size) as beside:
         torch.save({"format": FORMAT, **state}, beside)
         seal_archive(beside)
 

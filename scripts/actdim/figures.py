@@ -1,6 +1,7 @@
 """What the figures share: style, labels, axes of regularization strength, means over seeds."""
 
 import argparse
+import io
 from pathlib import Path
 
 import matplotlib
@@ -104,8 +105,10 @@ def grid_of(panels):
 def save(figure, svg, png):
     """Write the figure as SVG and as PNG, each whole or not at all."""
     for path, options in ((svg, {"metadata": {"Date": None}}), (png, {"dpi": 160})):
-        with whole(path) as beside:
-            figure.savefig(beside, format=path.suffix[1:], **options)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=path.suffix[1:], **options)
+        with whole(path, drawn.tell()) as beside:
+            beside.write_bytes(drawn.getvalue())
 
 
 def over_seeds(rows, x, y):
@@ -147,4 +150,4 @@ def label(name):
 
 def correlation_text(r, n):
     """Return a correlation for a panel's title."""
-    return f"Spearman r = {r:.2f}, {n} runs" if n >= 3 and np.isfinite(r) else f"{n} runs"
+    return f"Spearman r = {r:.2f}, {n} runs" if n >= 3 and r is not None and np.isfinite(r) else f"{n} runs"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from actdim.checksums import digest, sha256_line
 from actdim.errors import UserError
+from actdim.space import explain
 
 FORMAT = 2  # of JSON files
 AGAIN = "delete it and run snakemake again"
@@ -14,10 +15,11 @@ TRAIN_AGAIN = "delete its folder and run snakemake again, which trains that stag
 
 
 @contextlib.contextmanager
-def whole(path):
+def whole(path, size=None):
     """Yield a path beside `path` to write to; on success it becomes `path`, on failure it is removed.
 
     The bytes are on disk before the name appears, so a crash leaves the old file or none.
+    size: the bytes that it needs, where they are known, to say so. Raises NoSpace where the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,6 +28,9 @@ def whole(path):
         yield beside
         flush(beside)
         beside.replace(path)
+    except Exception as error:
+        explain(path, beside, error, size)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -47,8 +52,9 @@ def as_json(content):
 
 def write_json(path, content):
     """Write `content`, a dict, as readable JSON, whole or not at all."""
-    with whole(path) as beside:
-        beside.write_text(as_json(content))
+    text = as_json(content)
+    with whole(path, len(text)) as beside:
+        beside.write_text(text)
 
 
 def read_json(path, remedy=AGAIN):

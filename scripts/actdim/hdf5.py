@@ -1,7 +1,10 @@
 """The HDF5 files that programs hand on to each other, written so that damage is found, read and checked."""
 
 import contextlib
+import errno
 import json
+import os
+import shutil
 from typing import NamedTuple
 
 import h5py
@@ -11,6 +14,7 @@ from actdim.checksums import digest
 from actdim.errors import UserError
 from actdim.files import AGAIN
 from actdim.layers import Layer
+from actdim.space import SMALL, Shortage, reserve
 
 FORMAT = 2
 INPUT = "input"  # the layer that is the data itself
@@ -23,11 +27,6 @@ class Lists(NamedTuple):
     distances: np.ndarray  # (n, k) float32, sorted
     indices: np.ndarray  # (n, k) int32
     decimated: dict  # {part: (n // part, 2) distances to the first two neighbors in a random subset}
-
-
-def create(path):
-    """Open a new HDF5 file to write."""
-    return h5py.File(path, "w", libver=LIBRARY)
 
 
 def note(thing, about):
@@ -56,6 +55,26 @@ def seal_rows(data, sums):
     """Store what layers.of_rows gives of a data set (n, features) beside it, and seal it with them."""
     data.file[f"checksums{data.name}"] = sums
     seal(data, str(data.dtype), data.shape, sums)
+
+
+@contextlib.contextmanager
+def create(path, size=0):
+    """Open a new HDF5 file to write, for `size` bytes of data.
+
+    Raises Shortage at once where the disk has no room for them: HDF5, when a write fails, fails in closing the file,
+    too, complains of every object by itself, and crashes at last.
+    """
+    if shutil.disk_usage(path.parent).free < SMALL:
+        raise Shortage(errno.ENOSPC, size + SMALL)
+    with h5py.File(path, "w", libver=LIBRARY) as file:
+        make_room(file, size)
+        yield file
+    os.truncate(path, path.stat().st_size)  # gives back what was reserved in vain
+
+
+def make_room(file, size):
+    """Reserve the disk's room for `size` bytes of data in a file open to write, and for what HDF5 adds to them."""
+    reserve(file.id.get_vfd_handle(), size + SMALL)
 
 
 @contextlib.contextmanager

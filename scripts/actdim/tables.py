@@ -183,8 +183,9 @@ def correlate(x, y):
 
 def write_csv(table, path):
     """Write a table whole or not at all, and its checksum beside it."""
-    with whole(path) as beside:
-        table.to_csv(beside, index=False)
+    text = table.to_csv(index=False)
+    with whole(path, len(text)) as beside:
+        beside.write_text(text)
         seal_table(beside, path)
 
 

@@ -1,5 +1,6 @@
 """Activations: captured from any model by module name, stored in HDF5 a layer a data set."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from actdim.layers import of_rows
 
 BATCH = 100  # samples at once; larger activations of a wide layer take new memory each time, which is slow
 CACHED = 1 << 18  # values
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{,199}")  # a layer's name, of which those of its files are made
 
 
 class Kept(NamedTuple):
@@ -26,7 +28,7 @@ class Kept(NamedTuple):
 def layer_names(model, wanted):
     """Return the names of the layers to capture: `wanted`, or for ["all"] the input and the model's own list.
 
-    Raises UserError where the model has no module of that name, or no list.
+    Raises UserError where the model has no module of that name, or no list, or a name cannot stand in a path.
     """
     if list(wanted) == ["all"]:
         if not own_layers(model):
@@ -34,12 +36,17 @@ def layer_names(model, wanted):
             raise UserError(
                 f"activations.layers: the model lists no `layers` of its own; name some of its modules: {children}, ..."
             )
-        return [INPUT, *model.layers]
+        wanted = [INPUT, *model.layers]
     known = [INPUT, *(name for name, _ in model.named_modules() if name)]
     shown = [INPUT, *(own_layers(model) or known[1:])]
     for name in wanted:
         if name not in known:
             raise UserError(f"activations.layers: the model has no layer {name!r}; it has {', '.join(shown)}")
+        if not PLAIN.fullmatch(name):
+            raise UserError(
+                f"activations.layers: {name!r} cannot name files; a model's modules should have names of letters, "
+                "digits, _ and -, at most 200"
+            )
     return list(wanted)
 
 

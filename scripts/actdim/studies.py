@@ -34,7 +34,6 @@ from actdim.settings import (
 
 LONGEST = 200  # characters of a name in a path; a file system takes 255, of which endings are a part
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)]
-LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 PCA = "pca"  # the estimator that reads activations, not neighbor lists
 PROBES = {"directions": DirectionsOfStudy, "functional_dimension": FunctionalDimensionOfStudy}
 FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
@@ -290,16 +289,9 @@ def numbers(values):
 def layers_of(run, layers):
     """Return the names of the layers that a run dumps, the last to be computed last.
 
-    Raises UserError where its model or data set cannot be made so, or a name cannot stand in a path.
+    Raises UserError where its model or data set cannot be made so.
     """
-    names = list(on_paper(run, layers).layers)
-    for name in names:
-        if not LAYER.fullmatch(name) or len(name) > LONGEST:
-            raise UserError(
-                f"activations.layers: {name!r} cannot name files; a model's modules should have names of letters, "
-                f"digits, _ and -, at most {LONGEST}"
-            )
-    return names
+    return list(on_paper(run, layers).layers)
 
 
 def modules_of(run, layers):

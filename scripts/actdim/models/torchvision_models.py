@@ -75,19 +75,28 @@ def state_of(known, weights):
         except URLError as error:
             url = known[weights].url
             raise ValueError(f"weights: cannot download {url} ({error.reason}); write the path of a copy") from None
+        except UNREADABLE as error:
+            copy = f"{torch.hub.get_dir()}/checkpoints/{Path(known[weights].url).name}"
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"weights: {copy} holds no state dict ({reason}); delete it and try again") from None
     if not Path(weights).exists():
         raise ValueError(f"weights: no file {weights!r} and no weights of that name: {', '.join(known.__members__)}")
+    damaged = None
     try:
         if zipfile.is_zipfile(weights):  # all but torch's format of before 2020
             with zipfile.ZipFile(weights) as archive:
-                if damaged := archive.testzip():
-                    raise ValueError(f"weights: {weights} is damaged, at {damaged}; copy it anew")
+                damaged = archive.testzip()
         state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, zipfile.BadZipFile):
+    except (*UNREADABLE, OSError):  # what torch raises depends on the bytes
         state = None
+    if damaged:
+        raise ValueError(f"weights: {weights} is damaged, at {damaged}; copy it anew")
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"weights: {weights} holds no state dict of torch.save(model.state_dict(), ...)")
     return state
+
+
+UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile)
 
 
 def on_paper():

@@ -14,8 +14,8 @@ rule dump_activations:
         "../envs/train.yaml"
     threads: lambda w: run_of(w).settings["training"]["threads"]
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         file=lambda w: f"{dump_of(w.samples)[1]:05d}.pt",
         split=lambda w: dump_of(w.samples)[2],

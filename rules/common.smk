@@ -1,14 +1,18 @@
 """What the rules share: the checked configuration, paths, and digests of the programs."""
 
+import functools
 import json
+import os
 import re
 import shlex
+import signal
 import sys
 from pathlib import Path
+from threading import Thread
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
-from actdim import planned
+from actdim import locks, planned, provenance
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
 from actdim.paths import (
@@ -29,19 +33,27 @@ from actdim.paths import (
     last_layer_pca_files,
     sample_sets,
 )
-from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
+from actdim.resources import JOBS, asks, of_tables, subject
 from actdim.settings import digest
 from actdim.studies import PCA, layers_of, load_all, stage_of
 
 try:
+    if workflow.is_main_process:
+        locks.begin()
     CONFIG, STUDIES = (workflow.remote_exec and planned.kept(config)) or load_all(config)
 except UserError as mistakes:
     sys.exit(str(mistakes))
 
+shell.prefix(f"set -euo pipefail; {locks.HOLD}{locks.TELL}")  # the first is what Snakemake sets itself
 
-onstart:  # not in a dry run, nor in a job
+
+onstart:
+    if not os.access("results" if Path("results").exists() else ".", os.W_OK):
+        sys.exit("results: read-only; nothing can be run here")
+    # Snakemake's own handler of SIGTERM takes a lock that the thread it interrupts may hold, and then waits for ever.
+    signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
     if not workflow.local_exec:
         planned.keep(config, CONFIG, STUDIES)
 
@@ -76,6 +88,13 @@ def set_options(settings):
 def config_options(*without):
     """The configuration, less some keys, as options for a Snakemake within this one: studies='["digits"]'."""
     return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in config.items() if key not in without)
+
+
+def code_digest(program, *entries):
+    """The digest of a program's code; one that is not there ends Snakemake with a line."""
+    if not os.access(f"{workflow.basedir}/scripts/{program}", os.X_OK):
+        sys.exit(f"scripts/{program}: no such program, or not executable; restore it")
+    return provenance.code_digest(program, *entries)
 
 
 def code_of_run(program):
@@ -137,3 +156,32 @@ def kept_in_stage(wildcards):
     """The epochs or steps of which a train job keeps a checkpoint."""
     study = STUDIES[wildcards.study]
     return [at for at in study.kept if stage_of(study, at) == int(wildcards.until)]
+
+
+# Rules of which the command line or the profile lets each job have a GPU.
+ON_GPU = [name for name, chosen in workflow.resource_settings.overwrite_resources.items() if "gpu" in chosen]
+OF_TABLES = of_tables(STUDIES.values(), CONFIG)
+
+
+def mem_mb(wildcards, attempt, rulename):
+    """The memory that a job asks for, in MB; more each time that it is tried again."""
+    return attempt * job_of(wildcards, rulename).mem_mb
+
+
+def runtime(wildcards, attempt, rulename):
+    """The time that a job asks for, in minutes; more each time that it is tried again."""
+    return attempt * job_of(wildcards, rulename).runtime
+
+
+def job_of(wildcards, rulename):
+    """What a job of a rule asks for at first."""
+    name = rulename.removesuffix("_for_a_while")
+    if name in JOBS:
+        return asks(name, subject_of(wildcards.study, wildcards.run, name in ON_GPU), wildcards)
+    return OF_TABLES(name)
+
+
+@functools.cache
+def subject_of(study, run, gpu):
+    """What decides about the resources of the jobs of a run."""
+    return subject(STUDIES[study], STUDIES[study].runs[run], gpu)

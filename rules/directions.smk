@@ -12,8 +12,8 @@ rule ablate_directions:
         "../envs/train.yaml"
     threads: lambda w: run_of(w).settings["training"]["threads"]
     resources:
-        mem_mb=4000,
-        runtime="4h",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         file=lambda w: f"{w.at}.pt",
         set=lambda w: set_options(STUDIES[w.study].directions.model_dump(exclude={"at", "layers"})),

@@ -12,8 +12,8 @@ rule find_neighbors:
         "../envs/estimate.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         search=search_options,
         code=code_digest("find_neighbors.py"),
@@ -37,8 +37,8 @@ rule estimate_id:
         "../envs/estimate.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         set=lambda w: set_options(CONFIG.estimators[w.estimator]),
         code=lambda w: code_digest("estimate_id.py", ESTIMATORS[w.estimator]),
@@ -63,8 +63,8 @@ rule estimate_pca:
         "../envs/estimate.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         by_class=by_class,
         code=code_digest("estimate_pca.py"),

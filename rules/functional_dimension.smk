@@ -14,8 +14,8 @@ rule functional_dimension:
         "../envs/train.yaml"
     threads: lambda w: run_of(w).settings["training"]["threads"]
     resources:
-        mem_mb=lambda w: int(1000 * STUDIES[w.study].functional_dimension.memory) + 2000,  # torch and the model, too
-        runtime="2h",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         file=lambda w: f"{int(w.at):05d}.pt",
         set=lambda w: set_options(STUDIES[w.study].functional_dimension.model_dump(exclude={"at"})),

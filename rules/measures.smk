@@ -13,6 +13,7 @@ rule tabulate_measures:
             category="tables",
             labels={"table": "measures"},
         ),
+        checksum="results/tables/measures.csv.sha256",
     log:
         "results/logs/tabulate_measures.log",
     benchmark:
@@ -21,8 +22,8 @@ rule tabulate_measures:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,
         code=code_digest("tabulate_measures.py"),
@@ -49,6 +50,7 @@ rule tabulate_predictors:
             category="tables",
             labels={"table": "predictors, in words"},
         ),
+        checksum="results/tables/predictors.csv.sha256",
     log:
         "results/logs/tabulate_predictors.log",
     benchmark:
@@ -57,8 +59,8 @@ rule tabulate_predictors:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         code=code_digest("tabulate_predictors.py"),
     message:
@@ -87,8 +89,8 @@ rule plot_predictors:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,  # for the caption
         code=code_digest("plot_predictors.py"),

@@ -6,14 +6,15 @@ rule plan:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         cores=lambda w: workflow.cores or 1,
         outputs=lambda w: " ".join(f"{rule.name}={len(rule.output)}" for rule in workflow.rules if len(rule.output) > 1),
+        gpu=" ".join(ON_GPU),
         config=config_options(),
     message:
         "Estimating what the studies will cost."
     shell:
         # No output: it runs whenever it is asked for. It asks Snakemake for its plan in a run of its own.
-        "scripts/plan.py --cores {params.cores} --outputs {params.outputs} --config {params.config} 2>&1 | tee {log}"
+        "scripts/plan.py --cores {params.cores} --outputs {params.outputs} --gpu {params.gpu} --config {params.config} 2>&1 | tee {log}"

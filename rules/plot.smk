@@ -32,8 +32,8 @@ rule plot_llid:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,
         code=code_digest("plot_llid.py"),
@@ -63,8 +63,8 @@ rule plot_pid:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,
         code=code_digest("plot_pid.py"),
@@ -94,8 +94,8 @@ rule plot_pid_over_llid:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,
         code=code_digest("plot_pid_over_llid.py"),
@@ -126,8 +126,8 @@ rule plot_grokking:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,
         unit=lambda w: STUDIES[w.study].unit,
@@ -158,8 +158,8 @@ rule plot_id_over_depth:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=DRAWN,
         unit=lambda w: STUDIES[w.study].unit,
@@ -190,8 +190,8 @@ rule plot_scale_check:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         estimator=CHECKED,
         code=code_digest("plot_scale_check.py"),

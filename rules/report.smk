@@ -13,8 +13,8 @@ rule report:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         config=config_options("tensorboard"),  # which it does not show
     message:

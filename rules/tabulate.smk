@@ -24,6 +24,7 @@ rule tabulate_id:
             category="tables",
             labels={"table": "correlations"},
         ),
+        checksums=expand("results/tables/{table}.csv.sha256", table=["id", "summary", "correlations"]),
     log:
         "results/logs/tabulate_id.log",
     benchmark:
@@ -32,8 +33,8 @@ rule tabulate_id:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         code=code_digest("tabulate_id.py"),
     message:
@@ -48,6 +49,7 @@ rule tabulate_training:
         checkpoints=[path for study in STUDIES.values() for path in checkpoint_folders(study)],
     output:
         training="results/tables/training.csv",
+        checksum="results/tables/training.csv.sha256",
     log:
         "results/logs/tabulate_training.log",
     benchmark:
@@ -56,8 +58,8 @@ rule tabulate_training:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         code=code_digest("tabulate_training.py"),
     message:

@@ -21,8 +21,8 @@ rule write_events:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="10m",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         code=code_digest("write_events.py"),
     message:

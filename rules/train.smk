@@ -12,8 +12,8 @@ rule train:
         "../envs/train.yaml"
     threads: lambda w: run_of(w).settings["training"]["threads"]
     resources:
-        mem_mb=4000,
-        runtime="8h",
+        mem_mb=mem_mb,
+        runtime=runtime,
     params:
         study=lambda w: f"studies/{w.study}.yaml",
         expect=lambda w: digest([run_of(w).settings, kept_in_stage(w)]),

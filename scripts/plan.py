@@ -2,6 +2,7 @@
 """Print what the configured studies will cost: runs, jobs, space on disk and time. Writes nothing."""
 
 import argparse
+import functools
 import shutil
 import subprocess
 from collections import defaultdict
@@ -13,6 +14,8 @@ import torch
 from actdim import errors
 from actdim.arguments import read_set
 from actdim.costs import OTHER, Cost, costs_of
+from actdim.paths import MADE_BY, wildcards_of
+from actdim.resources import Asked, asks, of_tables, subject
 from actdim.studies import load_config, load_study
 
 ON_GPU = ("train", "dump_activations")
@@ -27,12 +30,14 @@ class Output(NamedTuple):
     pending: bool  # whether Snakemake would make it now
     share: float  # of the job
     cost: Cost
+    asked: Asked
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cores", type=int, default=1, help="cores that Snakemake may use (default: 1)")
     parser.add_argument("--outputs", nargs="*", default=[], metavar="RULE=N", help="rules with several outputs a job")
+    parser.add_argument("--gpu", nargs="*", default=[], metavar="RULE", help="rules whose jobs each have a GPU")
     parser.add_argument("--config", nargs="+", required=True, metavar="KEY=VALUE", help="the content of config.yaml")
     arguments = parser.parse_args()
 
@@ -41,8 +46,16 @@ def main():
     files = files_planned(arguments.config)
     costs = {path: cost for study in studies.values() for path, cost in costs_of(study).items()}
     outputs = defaultdict(lambda: 1, read_set(arguments.outputs))
+    asking = asked_by_rules(studies, config, arguments.gpu)
     planned = [
-        Output(rule, path, pending, 1 / outputs[rule], costs.get(path, Cost(OTHER / outputs[rule], 1, 0)))
+        Output(
+            rule,
+            path,
+            pending,
+            share=1 / outputs[rule],
+            cost=costs.get(path, Cost(OTHER / outputs[rule], 1, 0)),
+            asked=asking(rule, path),
+        )
         for path, rule, pending in files
     ]
     print_rules(planned)
@@ -62,16 +75,43 @@ def files_planned(config):
     return [(row[path], row[rule].removesuffix("_for_a_while"), row[plan] == "update pending") for row in rows]
 
 
+def asked_by_rules(studies, config, on_gpu):
+    """Return a function that says what the job of a rule that makes a path asks for."""
+    tables = of_tables(studies.values(), config)
+
+    @functools.cache
+    def subject_of(study, run, gpu):
+        return subject(studies[study], studies[study].runs[run], gpu)
+
+    def asking(rule, path):
+        if rule not in MADE_BY:
+            return tables(rule)
+        wildcards = wildcards_of(rule, path)
+        return asks(rule, subject_of(wildcards["study"], wildcards["run"], rule in on_gpu), wildcards)
+
+    return asking
+
+
 def print_rules(outputs):
-    """Print the jobs of every rule: to be run, in all, and the time that those to be run take."""
+    """Print the jobs of every rule: to be run, in all, the time that those to be run take, the most that one asks for.
+
+    What a job asks for when it is first tried: memory in GB, and the time after which a cluster would stop it.
+    """
     rules = dict.fromkeys(output.rule for output in outputs)
-    rows = [(rule, *jobs_and_hours([output for output in outputs if output.rule == rule])) for rule in rules]
+    of_rule = {rule: [output for output in outputs if output.rule == rule] for rule in rules}
+    rows = [(rule, *jobs_and_hours(own), *most_asked(own)) for rule, own in of_rule.items()]
     rows.sort(key=lambda row: -row[3])
-    rows.append(("total", *jobs_and_hours(outputs)))
+    rows.append(("total", *jobs_and_hours(outputs), "", ""))
     print_table(
-        ["rule", "jobs to run", "of", "core-hours"],
-        [[rule, f"{pending:,}", f"{jobs:,}", f"{hours:,.2f}"] for rule, pending, jobs, hours in rows],
+        ["rule", "jobs to run", "of", "core-hours", "GB asked", "time asked"],
+        [[rule, f"{pending:,}", f"{jobs:,}", f"{hours:,.2f}", *most] for rule, pending, jobs, hours, *most in rows],
     )
+
+
+def most_asked(outputs):
+    """Return the most memory and the most time that a job asks for, as text."""
+    memory, limit = (max(of) for of in zip(*(output.asked for output in outputs), strict=True))
+    return f"{memory / 1000:.1f}", duration(60 * limit)
 
 
 def jobs_and_hours(outputs):

@@ -89,6 +89,7 @@ MISTAKES = [
     ("grid", [{"weigth_decay": [0]}], "weigth_decay: no setting of dataset, model or training; did you mean weight"),
     ("grid", [{"name": ["mlp"]}], "name: could be dataset.name or model.name"),
     ("grid", [{"optimizer": ["sgd/../.."]}], "training.optimizer"),
+    ("grid", [{"train_size": [None, 100]}], "grid.train_size: null, where the study has a value"),
     ("seeds", [0, 0], "a second time"),
     ("figures", ["lid"], "figures"),
     ("neighbors", {"method": "exakt"}, "neighbors.method: input should be 'auto', 'pynndescent' or 'exact'"),

@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from actdim import measures, predictors, tables
 from actdim.errors import UserError
 from actdim.reading import reading
+from conftest import ROOT
 from test_tables import by_layer, estimates
 
 ABLATION = ["validation_ablation_area", "train_ablation_area", "mean_selectivity"]
@@ -268,3 +270,13 @@ def test_a_figure_of_five_studies(project, tmp_path):
     done = project.run(*command.split())
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_takes_any_configuration(done):
+    """It is made by a Snakemake within Snakemake, whose --config knows texts alone."""
+    shipped = yaml.safe_load((ROOT / "config.yaml").read_text())
+    probes = {key: shipped[key] for key in ("directions", "functional_dimension")}
+    assert probes["functional_dimension"]["tolerance"] is None
+    done.write(**probes)
+    (done.folder / "results/report.html").unlink()
+    done.snakemake("results/report.html")

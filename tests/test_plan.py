@@ -6,13 +6,18 @@ import re
 import pytest
 import yaml
 from conftest import STUDY
+from test_resources import jobs, without_messages
+
+ASKED = r"^(\w+) +\d+ +\d+ +[\d.]+ +([\d.]+) +(\d+ \w+)$"
 
 
 def planned(project, *arguments):
     """Return (the text that plan prints, {rule: (jobs to run, of)}, {study: its row of GB and hours})."""
     done = project.snakemake("plan", *arguments)
     text = done.stdout
-    rules = {name: (int(todo), int(of)) for name, todo, of in re.findall(r"^(\w+) +(\d+) +(\d+) +[\d.]+$", text, re.M)}
+    rules = {
+        name: (int(todo), int(of)) for name, todo, of in re.findall(r"^(\w+) +(\d+) +(\d+) +[\d.]+\b.*$", text, re.M)
+    }
     studies = re.findall(r"^(\w+) +(\d+) +([\d.,]+) +([\d.,]+) +([\d.,]+) +([\d.,]+)$", text, re.M)
     return text, rules, {name: [float(value.replace(",", "")) for value in row] for name, *row in studies}
 
@@ -34,7 +39,7 @@ def test_before_anything_ran(project):
     assert rules["total"][0] == rules["total"][1] == sum(project.planned().values())
     assert studies["tiny"][0] == 3
     assert files(project) == {}
-    assert float(re.search(r"^train +3 +3 +([\d.]+)$", text, re.M)[1]) >= 0
+    assert float(re.search(r"^train +3 +3 +([\d.]+) ", text, re.M)[1]) >= 0
     assert int(re.search(r"^Time: about (\d+) (seconds|minutes) with 2 cores", text, re.M)[1]) > 5
     assert "TOO SMALL" not in text
 
@@ -61,6 +66,22 @@ def test_after_a_change(done):
     assert rules["train"] == (3, 6)
     to_come = float(re.search(r"Disk: ([\d.]+) GB", text)[1])
     assert to_come == pytest.approx(studies["tiny"][1] / 3, rel=0.05), "the third of three checkpoints"
+
+
+def test_the_most_that_jobs_ask_for(project):
+    study = copy.deepcopy(STUDY) | {"model": {"name": "mlp", "width": 2000}}
+    study["training"] |= {"batch_size": 2}
+    study["grid"], study["training"]["epochs"] = [{}], 400
+    project.write(study | {"figures": ["id_over_depth"]})
+    text, _, _ = planned(project)
+    shown = {rule: (float(memory), time) for rule, memory, time in re.findall(ASKED, text, re.M)}
+    asked = jobs(without_messages(project).snakemake("-n").stdout)
+    for rule in {job[0] for job in asked}:
+        memory, minutes = (max(job[i] for job in asked if job[0] == rule) for i in (1, 2))
+        assert shown[rule][0] == memory / 1000
+        assert shown[rule][1] == (f"{minutes} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours")
+    assert shown["train"][0] > shown["find_neighbors"][0]
+    assert shown["train"][1] != shown["find_neighbors"][1]
 
 
 def test_a_disk_that_is_too_small(project):

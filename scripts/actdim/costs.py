@@ -9,20 +9,34 @@ import h5py
 import numpy as np
 import torch
 
-from actdim import neighbors, registered
+from actdim import checkpoints, neighbors, registered
 from actdim.activations import layer_names, write
 from actdim.batches import batches, on_device
 from actdim.datasets import Split, data_set
-from actdim.paths import ACTIVATIONS, BY_CLASS, CHECKPOINTS, ID, NEIGHBORS, dump_of, sample_sets
+from actdim.directions import observe, scores
+from actdim.on_paper import on_paper
+from actdim.paths import (
+    ACTIVATIONS,
+    BY_CLASS,
+    CHECKPOINTS,
+    DIRECTIONS,
+    FUNCTIONAL_DIMENSION,
+    ID,
+    NEIGHBORS,
+    dump_of,
+    sample_sets,
+)
 from actdim.provenance import made_by
+from actdim.resources import changes_of, decomposing, probed, shape_of_jacobian
 from actdim.steps import begin, train_step
-from actdim.studies import PCA, outputs_of, stage_of
+from actdim.studies import PCA, evaluated, modules_of, stage_of
 from actdim.subsets import PARTS
 from actdim.training import EVALUATION_BATCH, evaluate, make_deterministic, snapshot
 
 START_UP = time.process_time()  # seconds to import what train and dump_activations import, once this module is
 OTHER = 1.0  # seconds of any other job
 HDF5 = 8_000  # bytes of an HDF5 file beside its data
+CHECKSUM = 8  # bytes of each row of activations
 
 
 class Measured(NamedTuple):
@@ -33,6 +47,7 @@ class Measured(NamedTuple):
     dump: float  # seconds a sample
     activations: int  # bytes a sample
     checkpoints: tuple[int, int]  # bytes of one before the first step, and of one after it
+    changes: dict[str, float]  # seconds a sample under one change of a layer's units, of the layers to ablate
 
 
 class Cost(NamedTuple):
@@ -100,15 +115,18 @@ def measure(study, run):
     metrics = {}
     evaluation = timed(lambda: metrics.update(evaluate(learner, {"train": few, "validation": few}, training)))
     dump, of_sample = measure_dump(learner.model, few, layer_names(learner.model, study.activations.layers))
+    evaluation /= 2 * len(few.labels)
+    ablated = modules_of(run, study.directions.layers) if study.directions else []
     rows = {
         unit: {"learning_rate": training["lr"], **metrics} for unit in evaluated(study, training, -1, study.kept[-1])
     }
     return Measured(
         step=min(steps),
-        evaluation=evaluation / (2 * len(few.labels)),
+        evaluation=evaluation,
         dump=dump / len(few.labels),
         activations=of_sample,
         checkpoints=(fresh, size_of_checkpoint(study, run, learner, rows)),
+        changes={layer: measure_changes(learner.model, layer, few, evaluation) for layer in ablated},
     )
 
 
@@ -144,9 +162,19 @@ def measure_dump(model, samples, layers):
             misfits = write(file, model, samples, layers, single)
             if not misfits:
                 stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
-                of_sample = sum(data.dtype.itemsize * data.shape[1] for data in stored) + 2 * 8  # label and index
+                of_sample = (
+                    sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored) + 2 * 8
+                )  # label, index
                 return time.perf_counter() - begun, of_sample
         single |= misfits
+
+
+def measure_changes(model, name, samples, evaluation):
+    """Return the seconds that a sample takes under one of many changes of a layer's units, at `evaluation` without."""
+    few = samples._replace(inputs=samples.inputs[:64], labels=samples.labels[:64])
+    layer = observe(model, name, few)
+    scales = torch.ones(int(np.clip(0.5 / (len(few.labels) * evaluation), 1, 100)), 1, len(layer.mean))
+    return timed(scores, model, layer, few, scales, 1 - scales) / (len(scales) * len(few.labels))
 
 
 def size_of_checkpoint(study, run, learner, metrics):
@@ -162,7 +190,7 @@ def size_of_checkpoint(study, run, learner, metrics):
         "made_by": made_by("train.py", *registered.code_of(run.settings), libraries=("torch", "numpy")),
     }
     counter = Counter()
-    torch.save({"format": 1, **snapshot(content, 0, metrics, learner)}, counter)
+    torch.save({"format": checkpoints.FORMAT, **snapshot(content, 0, metrics, learner)}, counter)
     return counter.size
 
 
@@ -179,15 +207,8 @@ class Counter(io.RawIOBase):
         return memoryview(content).nbytes
 
 
-def evaluated(study, training, start, until):
-    """Return the epochs or steps after `start`, up to `until`, that have a row in metrics.csv."""
-    every = training["evaluate_every"]
-    regular = range((start // every + 1) * every, until + 1, every)
-    return sorted({*regular, *(at for at in study.kept if start < at <= until)})
-
-
 def costs_of_run(study, run, measured):
-    """Return {path: Cost} of a run's checkpoints, activations and neighbor lists, and of principal components."""
+    """Return {path: Cost} of what a run leaves, but for estimates from neighbor lists, which take a moment."""
     training, sizes = run.settings["training"], data_set(run.settings).sizes
     at = {"study": study.name, "run": run.name}
     costs = {}
@@ -197,7 +218,8 @@ def costs_of_run(study, run, measured):
         seconds = (until - start) * per_unit * measured.step + len(rows) * sum(sizes.values()) * measured.evaluation
         size = sum(measured.checkpoints[kept > 0] for kept in study.kept if stage_of(study, kept) == until)
         costs[CHECKPOINTS.format(**at, until=until)] = Cost(START_UP + seconds, training["threads"], size)
-    layers = outputs_of(run, study.activations.layers)
+    layers = on_paper(run, study.activations.layers).layers
+    costs.update(costs_of_probes(study, run, measured, at))
     for samples in sample_sets(study.activations):
         name, _, split = dump_of(samples)
         n = sizes[split]
@@ -210,6 +232,25 @@ def costs_of_run(study, run, measured):
             costs[NEIGHBORS.format(**place)] = cost_of_neighbors(study.neighbors, n, features, groups)
             products = n / groups * n * features if n / groups < features else n * features**2
             costs[ID.format(**place, estimator=PCA)] = Cost(OTHER + 6e-11 * products, 1, 0)
+    return costs
+
+
+def costs_of_probes(study, run, measured, at):
+    """Return {path: Cost} of the measures that a run's checkpoints are probed for; at: its wildcards."""
+    sizes, threads, costs = data_set(run.settings).sizes, run.settings["training"]["threads"], {}
+    if study.directions:
+        units = on_paper(run, study.directions.layers).units
+        samples = probed(study.directions, sizes)
+        for layer in modules_of(run, study.directions.layers):
+            seconds = samples * changes_of(study.directions, units[layer]) * measured.changes[layer]
+            cost = Cost(START_UP + seconds, threads, 0)
+            costs.update({DIRECTIONS.format(**at, at=f"{one:05d}", layer=layer): cost for one in study.directions.at})
+    if study.functional_dimension:
+        model = on_paper(run, study.activations.layers)
+        shape = shape_of_jacobian(study.functional_dimension, sizes, data_set(run.settings).classes, model.parameters)
+        cost = Cost(START_UP + decomposing(*shape), threads, 0)
+        at_all = study.functional_dimension.at
+        costs.update({FUNCTIONAL_DIMENSION.format(**at, at=f"{one:05d}"): cost for one in at_all})
     return costs
 
 

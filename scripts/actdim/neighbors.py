@@ -36,8 +36,12 @@ def find(points, method, k, seed=0):
 
 def auto(points, k, seed):
     """The cheaper of the two other methods, by `seconds`."""
-    cheaper = min((pynndescent, exact), key=lambda method: seconds(method, *points.shape))
-    return cheaper(points, k, seed)
+    return cheaper(*points.shape)(points, k, seed)
+
+
+def cheaper(n, features):
+    """Return exact or pynndescent, which takes less time on n points."""
+    return min((pynndescent, exact), key=lambda method: seconds(method, n, features))
 
 
 def exact(points, k, seed=0):

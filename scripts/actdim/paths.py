@@ -1,6 +1,7 @@
 """Where results lie. Wildcards in braces, as Snakemake writes them."""
 
 import itertools
+import re
 
 from actdim.studies import PCA, layers_of, modules_of
 
@@ -13,6 +14,23 @@ NEIGHBORS = f"{RUN}/neighbors/{{samples}}/{{layer}}.h5"
 ID = f"{RUN}/id/{{estimator}}/{{samples}}/{{layer}}.json"
 DIRECTIONS = f"{RUN}/directions/{{at}}/{{layer}}.json"
 FUNCTIONAL_DIMENSION = f"{RUN}/functional_dimension/{{at}}.json"
+
+
+MADE_BY = {
+    "train": CHECKPOINTS,
+    "dump_activations": ACTIVATIONS,
+    "find_neighbors": NEIGHBORS,
+    "estimate_id": ID,
+    "estimate_pca": ID,
+    "ablate_directions": DIRECTIONS,
+    "functional_dimension": FUNCTIONAL_DIMENSION,
+}  # what the jobs of a run make
+
+
+def wildcards_of(rule, path):
+    """Return {wildcard: value} of the path that a rule of MADE_BY makes."""
+    parts = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(MADE_BY[rule]))
+    return re.fullmatch(parts.replace("(?P<run>[^/]+)", "(?P<run>.+)"), path).groupdict()
 
 
 def checkpoint_folders(study):

@@ -5,9 +5,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from actdim.registered import Settings
-
-Count = Annotated[int, Field(ge=1)]
-Unit = Annotated[int, Field(ge=0)]  # an epoch or step
+from actdim.settings import Count, Unit
 
 
 def without_repeats(values):

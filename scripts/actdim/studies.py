@@ -1,11 +1,7 @@
 """The configuration and the studies it names, checked, and what follows from them: runs, stages, layers, paths."""
 
-import contextlib
-import functools
 import itertools
-import json
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -15,8 +11,8 @@ from actdim import neighbors, registered, registry
 from actdim.datasets import check_class_weights, data_set
 from actdim.errors import UserError
 from actdim.estimators.pca import pca
-from actdim.files import read_json, write_json
 from actdim.hdf5 import INPUT
+from actdim.on_paper import on_paper
 from actdim.probes import (
     Directions,
     DirectionsOfStudy,
@@ -25,13 +21,20 @@ from actdim.probes import (
     OneOrMore,
     Units,
 )
-from actdim.provenance import code_digest
-from actdim.registered import code_of
-from actdim.settings import Checkpoints, Settings, Unit, check, digest, read_yaml, run_settings, stages_of_study
+from actdim.settings import (
+    Checkpoints,
+    Settings,
+    Unit,
+    check,
+    check_texts,
+    read_yaml,
+    run_settings,
+    stages_of_study,
+)
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+LONGEST = 200  # characters of a name in a path; a file system takes 255, of which endings are a part
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)]
 PCA = "pca"  # the estimator that reads activations, not neighbor lists
-KNOWN_OUTPUTS = Path(".snakemake/actdim")
 PROBES = {"directions": DirectionsOfStudy, "functional_dimension": FunctionalDimensionOfStudy}
 FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
 
@@ -112,7 +115,8 @@ class Study(NamedTuple):
 
 def load_config(content, where="config.yaml"):
     """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
-    config = check(Config, content, where)
+    check_texts(content, where)
+    config = check(Config, with_nulls(content), where)
     for name, settings in config.estimators.items():
         schema = registered.settings_of(pca if name == PCA else registered.find(registry.ESTIMATORS, name))
         checked = check(schema, {"name": name, **settings}, f"{where}: estimators.{name}")
@@ -124,6 +128,13 @@ def load_all(content):
     """Return the configuration as a Config and its studies as {name: Study}. Raises UserError."""
     config = load_config(content)
     return config, {name: load_study(name, config) for name in config.studies}
+
+
+def with_nulls(content):
+    """Return nested plain values with None for the text null, as which Snakemake's --config reads it."""
+    if isinstance(content, dict):
+        return {key: with_nulls(value) for key, value in content.items()}
+    return None if content == "null" else content
 
 
 def load_study(name, config, folder="studies"):
@@ -176,6 +187,9 @@ def make_runs(study, file, content, where):
                 if isinstance(value, dict | list):
                     raise UserError(f"{where}: grid.{key}: should be numbers or names; write a study for each of these")
             settings = run_settings(content, chosen, where)
+            for key, value in chosen.items():
+                if value is None and value_of(key, content) is not None:  # null is how a run's name says "has none"
+                    raise UserError(f"{where}: grid.{key}: null, where the study has a value; list that in the grid")
             chosen = {**{key: value_of(key, settings) for key in keys}, "seed": chosen["seed"]}
             name = "/".join(f"{key}~{value_text(value, f'{where}: grid.{key}')}" for key, value in chosen.items())
             if name in runs:
@@ -247,9 +261,12 @@ def value_text(value, where):
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:+-]+", value)):
+    if isinstance(value, int | str) and len(str(value)) <= LONGEST and re.fullmatch(r"[A-Za-z0-9_.:+-]+", str(value)):
         return str(value)
-    raise UserError(f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, not {value!r}")
+    raise UserError(
+        f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, at most {LONGEST}, "
+        f"not {value!r}"
+    )
 
 
 def kept_checkpoints(checkpoints, read, ends, unit, where):
@@ -280,7 +297,7 @@ def layers_of(run, layers):
 
     Raises UserError where its model or data set cannot be made so.
     """
-    return list(outputs_of(run, layers))
+    return list(on_paper(run, layers).layers)
 
 
 def modules_of(run, layers):
@@ -288,54 +305,13 @@ def modules_of(run, layers):
     return [name for name in layers_of(run, layers) if name != INPUT]
 
 
-def outputs_of(run, layers):
-    """Return {layer: number of features} of the layers that a run dumps; see layers_of.
-
-    What was found once is kept beside Snakemake's own records, for to run the models takes seconds.
-    """
-    data = data_set(run.settings)
-    code = code_digest("dump_activations.py", *code_of(run.settings)), version("torch"), version("torchvision")
-    what = [run.settings["model"], data.shape, data.classes, data.vocabulary, layers, code]
-    known = KNOWN_OUTPUTS / f"{digest(what)}.json"
-    if known.exists():
-        return read_json(known)
-    outputs = outputs_on_paper(json.dumps(run.settings["model"]), data._replace(sizes=None, load=None), tuple(layers))
-    with contextlib.suppress(FileNotFoundError):  # another Snakemake wrote the same file meanwhile
-        write_json(known, outputs)
-    return outputs
-
-
-@functools.cache
-def outputs_on_paper(model, data, layers):
-    """Return {layer: features} of the model of settings as JSON for a DataSet, without reading data or weights."""
-    try:
-        return run_on("meta", json.loads(model), data, layers)
-    except (NotImplementedError, RuntimeError, TypeError):
-        pass  # some models compute with values when they are made
-    try:
-        return run_on("cpu", json.loads(model), data, layers)
-    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"model: {json.loads(model)['name']} cannot read these data: {reason}") from None
-
-
-def run_on(device, model, data, layers):
-    """Return {layer: features}, in the order in which the model computes them; "meta" is a device without values."""
-    import torch
-
-    from actdim.activations import forward, layer_names
-
-    with torch.device(device):
-        model = registered.build(registry.MODELS, model, data)
-        inputs = torch.zeros((2, *data.shape), dtype=torch.int64 if data.vocabulary else torch.float32)
-    names = layer_names(model, layers)
-    _, outputs = forward(model, inputs, names)
-    for name in names:
-        if name not in outputs:
-            raise UserError(f"activations.layers: the model never computes {name!r} as a whole; name a part of it")
-    return {name: output[0].numel() for name, output in outputs.items()}
-
-
 def stage_of(study, at):
     """Return the end of the stage whose job keeps the checkpoint of an epoch or step."""
     return next(until for until in study.stages if at <= until)
+
+
+def evaluated(study, training, start, until):
+    """Return the epochs or steps after `start`, up to `until`, that have a row in metrics.csv."""
+    every = training["evaluate_every"]
+    regular = range((start // every + 1) * every, until + 1, every)
+    return sorted({*regular, *(at for at in study.kept if start < at <= until)})

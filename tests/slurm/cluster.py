@@ -112,7 +112,12 @@ def start(folder, environment, cpus, daemons):
     def run(*command):
         with open(folder / f"{command[0]}.out", "w") as log:
             process = subprocess.Popen(  # that dies with this one, even if this is killed
-                ["setpriv", "--pdeathsig", "KILL", *command], env=environment, stdout=log, stderr=log, cwd=folder
+                ["setpriv", "--pdeathsig", "KILL", *command],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
             )
         daemons.callback(stop, process)
         return process

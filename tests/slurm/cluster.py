@@ -151,7 +151,7 @@ def start(folder, environment, cpus, daemons):
     slurmctld = run("slurmctld", "-D")
     wait(slurmctld, "scontrol", "ping")
     slurmd = run("slurmd", "-D")
-    wait(slurmd, "srun", "--immediate=1", "true")
+    wait(slurmd, "sh", "-c", "sinfo --noheader --states=idle | grep --quiet idle")
 
 
 def write(path, text):

@@ -12,6 +12,7 @@ from conftest import STUDY, copy_project
 # A model that waits in its tenth training step for as long as a file says, and computes the same without it.
 HELD = """
 import itertools
+import os
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def perceptron(data, *, number: int):
 
     def wait(model, inputs):
         if model.training and next(steps) == 9 and file.exists():
-            file.write_text("here")
+            file.write_text(str(os.getpid()))
             while file.exists():
                 time.sleep(0.1)
 
@@ -106,7 +107,7 @@ def survived(slurm, tmp_path_factory):
     held.mkdir()
     for number in range(5):
         (held / str(number)).touch()
-    process = snakemake(disturbed, slurm, "--set-resources", "train:runtime=30*attempt")
+    process = snakemake(disturbed, slurm)
     try:
         disturb(slurm, disturbed.folder)
     except BaseException:
@@ -130,8 +131,12 @@ def disturb(slurm, folder):
     def trained(number):
         return (folder / f"results/faults/number~{number}/seed~0/checkpoints/to~8").exists()
 
-    for number in held:
-        until(lambda number=number: held[number].read_text() == "here")
+    def let_go(number, expected):
+        until(lambda: state(number).startswith(expected) and not os.path.exists(f"/proc/{process[number]}"))
+        held[number].unlink()
+
+    until(lambda: all(file.read_text() for file in held.values()))
+    process = {number: file.read_text() for number, file in held.items()}
     name = query(slurm, "sinfo", "--noheader", "--format=%n")
     comments = [line.split() for line in query(slurm, "squeue", "--noheader", "--format=%i %k").splitlines()]
     job = {number: next(job for job, comment in comments if f"number~{number}_" in comment) for number in held}
@@ -141,16 +146,15 @@ def disturb(slurm, folder):
     query(slurm, "scontrol", "requeue", job[REQUEUED])
     node("drain")
     query(slurm, "scontrol", "requeue", job[DRAINED])
-    ended = {CANCELED: "CANCELLED", TIMED_OUT: "TIMEOUT", REQUEUED: "PENDING", DRAINED: "PENDING"}
-    for number, expected in ended.items():
-        until(lambda number=number, expected=expected: state(number).startswith(expected))
-        held[number].unlink()
+    let_go(CANCELED, "CANCELLED")
+    let_go(TIMED_OUT, "TIMEOUT")
+    let_go(REQUEUED, "PENDING")
+    let_go(DRAINED, "PENDING")
     node("resume")
     until(lambda: all(map(trained, (CANCELED, TIMED_OUT, REQUEUED, DRAINED))))
 
     node("down")
-    until(lambda: state(DOWN) != "RUNNING")
-    held[DOWN].unlink()
+    let_go(DOWN, "PENDING")
     node("resume")
 
 
@@ -162,10 +166,9 @@ def test_a_study_is_few_submissions_on_the_partition_and_account_of_the_profile(
     profile = project.folder / "slurm/config.yaml"
     filled_in = profile.read_text().replace("#slurm_partition: normal", "slurm_partition: test")
     profile.write_text(filled_in.replace("#slurm_account: my_project", "slurm_account: science"))
-    before = len(accounted(slurm, "JobID"))
     planned = sum(project.planned().values())
     finish(snakemake(project, slurm), project)
-    jobs = accounted(slurm, "State", "Partition", "Account")[before:]
+    jobs = accounted(slurm, "State", "Partition", "Account")
     assert {tuple(job) for job in jobs} == {("COMPLETED", "test", "science")}
     assert 5 * len(jobs) <= planned - 1  # the report, which runs here
     assert project.planned() == {}
@@ -184,10 +187,13 @@ def test_a_training_that_hit_its_time_limit_gets_more_and_one_that_slurm_requeue
         for number in tries:
             if comment.startswith(f"rule_train_wildcards_faults_number~{number}_"):
                 tries[number].append((limit, state.split()[0]))
-    assert tries[TIMED_OUT] == [("30", "TIMEOUT"), ("60", "COMPLETED")]
-    assert [state for _, state in tries[CANCELED]] == ["CANCELLED", "COMPLETED"]
+    first, second = (limits for limits, _ in tries[REQUEUED] + tries[CANCELED][1:])
+    assert int(second) > int(first)
+    assert tries[CANCELED] == [(first, "CANCELLED"), (second, "COMPLETED")]
+    assert [state for _, state in tries[TIMED_OUT]] == ["TIMEOUT", "COMPLETED"]
+    assert tries[TIMED_OUT][1][0] == second
     for number in (REQUEUED, DRAINED, DOWN):
-        assert tries[number] == [("30", "COMPLETED")]
+        assert tries[number] == [(first, "COMPLETED")]
 
 
 def test_the_tables_equal_those_of_a_local_run(survived):

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/slurm")]
 
-from cluster import cluster, query  # noqa: E402
+from cluster import ClusterError, cluster, query  # noqa: E402
 from conftest import STUDY, copy_project  # noqa: E402
 
 WIDE = STUDY | {
@@ -63,4 +63,7 @@ def measure(options):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ClusterError as reason:
+        sys.exit(f"no Slurm cluster: {reason}")

@@ -81,10 +81,12 @@ def finish(process, project):
     assert not failed, (project.folder / "snakemake.out").read_text()[-20000:]
 
 
-def accounted(slurm, *columns):
-    """Return what accounting says of every job there was, in their order: a list of the columns for each."""
-    listed = query(slurm, "sacct", "-X", "--noheader", "--parsable2", f"--format={','.join(columns)}")
-    return [line.split("|") for line in listed.splitlines()]
+def accounted(slurm, project, *columns):
+    """Return what accounting says of every job of a project, in their order: a list of the columns for each."""
+    wanted = ",".join(("WorkDir", *columns))
+    listed = query(slurm, "sacct", "-X", "--noheader", "--parsable2", f"--format={wanted}")
+    rows = [line.split("|") for line in listed.splitlines()]
+    return [row[1:] for row in rows if row[0] == str(project.folder)]
 
 
 def tables(project):
@@ -158,20 +160,29 @@ def disturb(slurm, folder):
     node("resume")
 
 
-def test_a_study_is_few_submissions_on_the_partition_and_account_of_the_profile(slurm, tmp_path):
+def test_a_study_is_few_submissions_and_the_profile_says_where_and_for_which_a_gpu(slurm, tmp_path):
     project = copy_project(tmp_path / "project")
-    project.write(
-        STUDY | {"model": {"name": "mlp", "width": 16, "depth": 4}, "grid": [{}], "figures": ["id_over_depth"]}
-    )
+    study = {"model": {"name": "mlp", "width": 16, "depth": 4}, "grid": [{}], "figures": ["id_over_depth"]}
+    project.write(STUDY | study)
     profile = project.folder / "slurm/config.yaml"
-    filled_in = profile.read_text().replace("#slurm_partition: normal", "slurm_partition: test")
-    profile.write_text(filled_in.replace("#slurm_account: my_project", "slurm_account: science"))
-    planned = sum(project.planned().values())
+    text = profile.read_text()
+    for commented, filled_in in {
+        "#slurm_partition: normal": "slurm_partition: test",
+        "#slurm_account: my_project": "slurm_account: science",
+        "#set-resources:\n#  train: {gpu: 1}": "set-resources:\n  train: {gpu: 1}",
+    }.items():
+        assert commented in text
+        text = text.replace(commented, filled_in)
+    profile.write_text(text)
+    planned = sum(project.planned().values()) - 1  # the report runs here
     finish(snakemake(project, slurm), project)
-    jobs = accounted(slurm, "State", "Partition", "Account")
-    assert {tuple(job) for job in jobs} == {("COMPLETED", "test", "science")}
-    assert 5 * len(jobs) <= planned - 1  # the report, which runs here
     assert project.planned() == {}
+    jobs = accounted(slurm, project, "State", "Partition", "Account", "Comment", "AllocTRES")
+    assert 5 * len(jobs) <= planned
+    assert {tuple(job[:3]) for job in jobs} == {("COMPLETED", "test", "science")}
+    on_gpu = [comment for _, _, _, comment, resources in jobs if "gres/gpu=1" in resources]
+    assert on_gpu == ["rule_train_wildcards_tiny_seed~0_4"]
+    assert all("cpu=1," in job[-1] for job in jobs)
 
 
 @pytest.mark.parametrize("number", [CANCELED, TIMED_OUT, REQUEUED, DRAINED, DOWN])
@@ -183,7 +194,7 @@ def test_a_training_goes_on_from_its_resume_state(survived, number):
 
 def test_a_training_that_hit_its_time_limit_gets_more_and_one_that_slurm_requeued_stays_one_job(slurm, survived):
     tries = {number: [] for number in range(5)}
-    for comment, limit, state in accounted(slurm, "Comment", "TimelimitRaw", "State"):
+    for comment, limit, state in accounted(slurm, survived[0], "Comment", "TimelimitRaw", "State"):
         for number in tries:
             if comment.startswith(f"rule_train_wildcards_faults_number~{number}_"):
                 tries[number].append((limit, state.split()[0]))

@@ -1,10 +1,9 @@
 """What a Snakemake keeps for its jobs on a cluster is what they would find by checking the studies again."""
 
-from conftest import ROOT
-
 from actdim import planned
 from actdim.settings import read_yaml
 from actdim.studies import load_all
+from conftest import ROOT
 
 
 def test_what_is_kept_is_what_was_checked(monkeypatch, tmp_path):

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -70,17 +71,21 @@ def run(command, *lines):
     """Run a program as its users do, in this process, for to import torch takes seconds; return (status, stderr)."""
     program, *arguments = shlex.split(command)
     module = importlib.import_module(program)
-    said = io.StringIO()
-    before = sys.argv, sys.stdin
-    sys.argv, sys.stdin = [f"{program}.py", *arguments], io.StringIO("\n".join(lines))
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-            errors.run(module.main)
-    except SystemExit as left:
-        return 1, said.getvalue() + (left.code if isinstance(left.code, str) else "")
-    finally:
-        sys.argv, sys.stdin = before
-    return 0, said.getvalue()
+    before = sys.argv, sys.stdin, os.dup(2)
+    sys.argv, sys.stdin, status = [f"{program}.py", *arguments], io.StringIO("\n".join(lines)), 0
+    with tempfile.TemporaryFile("w+") as said, contextlib.redirect_stdout(io.StringIO()):
+        os.dup2(said.fileno(), 2)
+        try:
+            with contextlib.redirect_stderr(said):
+                errors.run(module.main)
+        except SystemExit:
+            status = 1
+        finally:
+            sys.argv, sys.stdin, error = before
+            os.dup2(error, 2)
+            os.close(error)
+        said.seek(0)
+        return status, said.read()
 
 
 def do(command, *lines):
@@ -291,7 +296,7 @@ def test_values_that_change_places_are_found(made, change, program):
     status, said = run(f"{program} --activations x.h5 --layer hidden1 --output out/x")
     assert status == 1
     assert (
-        said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; " + files.AGAIN
+        said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; {files.AGAIN}\n"
     )
 
 
@@ -305,7 +310,7 @@ def test_a_table_that_a_user_changed(made):
     command = f"plot_id_over_depth --id own/id.csv {FIGURE}"
     _, said = run(command)
     assert said.startswith("plot_id_over_depth.py: own/id.csv: damaged, for id.csv.sha256 says otherwise; ")
-    assert said.endswith(", or if you changed the table, delete own/id.csv.sha256")
+    assert said.endswith(", or if you changed the table, delete own/id.csv.sha256\n")
     Path("own/id.csv.sha256").unlink()
     do(command)
     Path("own/id.csv").write_text("it was a dark and stormy night\n")

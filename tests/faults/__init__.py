@@ -1,0 +1,1 @@
+"""Faults: what kills, fills, damages or confuses a run. A package, beside tests/conftest.py."""

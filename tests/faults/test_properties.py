@@ -4,6 +4,7 @@ Points go the way that those of a study go: activations in HDF5, find_neighbors'
 """
 
 import contextlib
+import itertools
 import json
 import warnings
 from pathlib import Path
@@ -138,11 +139,11 @@ def test_any_points_give_a_number_or_a_reason(points, method):
 
 @pytest.mark.parametrize("n1", [1, 2, 4])
 def test_ratios_of_any_sizes_give_a_number_or_a_reason(n1):
-    """Distances as of points that are nearly equally far from each other, but for some: no warning, no overflow."""
+    """Distances as of points that are nearly equally far from each other, but for one: no warning, no overflow."""
     rng = np.random.default_rng(0)
-    for near in (1e-7, 1e-5, 1e-3):
+    for near, apart in itertools.product((1e-7, 1e-5, 1e-3), (2, 1e3, 1e37)):
         distances = np.sort(1 + near * rng.random((5000, 8)), axis=1).astype(np.float32)
-        distances[:3, 1:] *= [[1e3], [1e20], [1e37]]
+        distances[0, 2 * n1 - 1 :] *= apart
         lists = Lists(distances, np.zeros((5000, 8), np.int32), {})
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -12,7 +12,7 @@ from threading import Thread
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
-from actdim import locks, provenance
+from actdim import locks, planned, provenance
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
 from actdim.paths import (
@@ -37,13 +37,12 @@ from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.resources import JOBS, asks, of_tables, subject
 from actdim.settings import digest
-from actdim.studies import PCA, layers_of, load_config, load_study, stage_of
+from actdim.studies import PCA, layers_of, load_all, stage_of
 
 try:
     if workflow.is_main_process:
         locks.begin()
-    CONFIG = load_config(config)
-    STUDIES = {name: load_study(name, CONFIG) for name in CONFIG.studies}
+    CONFIG, STUDIES = (workflow.remote_exec and planned.kept(config)) or load_all(config)
 except UserError as mistakes:
     sys.exit(str(mistakes))
 
@@ -55,6 +54,8 @@ onstart:
         sys.exit("results: read-only; nothing can be run here")
     # Snakemake's own handler of SIGTERM takes a lock that the thread it interrupts may hold, and then waits for ever.
     signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
+    if not workflow.local_exec:
+        planned.keep(config, CONFIG, STUDIES)
 
 
 def one_of(names):

@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from actdim import errors
 from actdim.files import TRAIN_AGAIN, read_json
@@ -29,8 +30,18 @@ def main():
     if not tables:
         raise errors.UserError("standard input: should list train.py's checkpoint folders")
     table = pd.concat(tables, ignore_index=True)
+    table = with_reasons(table)
     first = ["study", *settings_in_order(settings), "checkpoint"]
     write_csv(table[[*first, *(column for column in table if column not in first)]], arguments.output)
+
+
+def with_reasons(table):
+    """Return the table with nothing where a metric is not finite, and a column `reason` that names these."""
+    metrics = [column for column in table if column.endswith(("_loss", "_error"))]
+    lost = ~np.isfinite(table[metrics].astype(float))
+    named = lost.apply(lambda row: ", ".join(column.replace("_", " ") for column in row.index[row]), axis=1)
+    reasons = (named + " not finite: training diverged").where(lost.any(axis=1))
+    return table.assign(**table[metrics].mask(lost), reason=reasons)
 
 
 if __name__ == "__main__":

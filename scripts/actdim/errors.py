@@ -37,8 +37,9 @@ def say(what):
 
     The latter is the descriptor in the variable ACTDIM_STDERR, which rules/common.smk opens for every job.
     """
-    line = f"{Path(sys.argv[0]).name}: {what}\n".encode()
-    for descriptor in (2, int(os.environ.get("ACTDIM_STDERR", 2))):
+    line = f"{Path(sys.argv[0]).name}: {what}\n"
+    try:
+        print(line, end="", file=sys.stderr, flush=True)
+    except OSError:
         with contextlib.suppress(OSError):
-            if os.write(descriptor, line) == len(line):
-                return
+            os.write(int(os.environ.get("ACTDIM_STDERR", 2)), line.encode())

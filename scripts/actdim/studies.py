@@ -124,6 +124,12 @@ def load_config(content, where="config.yaml"):
     return config
 
 
+def load_all(content):
+    """Return the configuration as a Config and its studies as {name: Study}. Raises UserError."""
+    config = load_config(content)
+    return config, {name: load_study(name, config) for name in config.studies}
+
+
 def with_nulls(content):
     """Return nested plain values with None for the text null, as which Snakemake's --config reads it."""
     if isinstance(content, dict):

@@ -121,7 +121,7 @@ def strike(project, pending, moments, duration, *arguments):
             said = project.folder.with_suffix(".log").read_text()
             assert snakemake.returncode == 0, said
             return None
-        time.sleep(0.01)
+        time.sleep(0.03)
     rule, job = moments.choice(sorted(running.items(), key=lambda item: item[0]))
     kind = moments.choice([kind for of, kind in sorted(pending) if of == rule])
     time.sleep(moments.uniform(0, 0.9 * duration.get(rule, 2.0)))
@@ -149,16 +149,16 @@ def endure(project, pending, seed, duration, *arguments):
     job had just ended: a fault as well, but of what ran then.
     """
     pending, hits, misses = Counter(pending), Counter(), Counter()
-    moments = random.Random(seed)
+    moments, forced = random.Random(seed), []
     while pending:
-        struck = strike(project, pending, moments, duration, *arguments)
-        if struck is None:
-            arguments = ("--forcerun", *sorted({NAMES.get(rule, rule) for rule, _ in pending}))
-            continue
-        rule, kind, hit = struck
-        if hit:
-            pending -= Counter([(rule, kind)])
-        (hits if hit else misses)[rule, kind] += 1
+        struck = strike(project, pending, moments, duration, *arguments, *forced)
+        if struck:
+            rule, kind, hit = struck
+            (hits if hit else misses)[rule, kind] += 1
+            pending -= Counter([(rule, kind)] if hit else [])
+        if forced or not struck:
+            names = sorted({NAMES.get(rule, rule) for rule, _ in pending})
+            forced = ["--forcerun", *names, "--until", *names]
     project.snakemake()
     return hits, misses
 

@@ -10,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -71,21 +70,17 @@ def run(command, *lines):
     """Run a program as its users do, in this process, for to import torch takes seconds; return (status, stderr)."""
     program, *arguments = shlex.split(command)
     module = importlib.import_module(program)
-    before = sys.argv, sys.stdin, os.dup(2)
-    sys.argv, sys.stdin, status = [f"{program}.py", *arguments], io.StringIO("\n".join(lines)), 0
-    with tempfile.TemporaryFile("w+") as said, contextlib.redirect_stdout(io.StringIO()):
-        os.dup2(said.fileno(), 2)
-        try:
-            with contextlib.redirect_stderr(said):
-                errors.run(module.main)
-        except SystemExit:
-            status = 1
-        finally:
-            sys.argv, sys.stdin, error = before
-            os.dup2(error, 2)
-            os.close(error)
-        said.seek(0)
-        return status, said.read()
+    said = io.StringIO()
+    before = sys.argv, sys.stdin
+    sys.argv, sys.stdin = [f"{program}.py", *arguments], io.StringIO("\n".join(lines))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+            errors.run(module.main)
+    except SystemExit:
+        return 1, said.getvalue().rstrip("\n")
+    finally:
+        sys.argv, sys.stdin = before
+    return 0, said.getvalue()
 
 
 def do(command, *lines):

@@ -70,12 +70,14 @@ def test_jobs_that_outlive_their_snakemake_are_not_run_twice(project, finished):
     job.suspend()
     first.kill()
     first.wait()
-    done = project.run("snakemake", "--cores", "2", TARGET)
+    try:
+        done = project.run("snakemake", "--cores", "2", TARGET)
+    finally:
+        job.resume()
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if "profile" not in line]
     job_of = f"process {job.pid}: train.py"
     assert lines == [f"jobs of a Snakemake that was killed still run here ({job_of}); wait for them or stop them"]
-    job.resume()
     psutil.wait_procs([job])
     done = project.snakemake(TARGET)
     assert "Removed the lock of a Snakemake that was killed." in done.stderr

@@ -290,9 +290,7 @@ def test_values_that_change_places_are_found(made, change, program):
         file["layers/hidden1"][:] = values
     status, said = run(f"{program} --activations x.h5 --layer hidden1 --output out/x")
     assert status == 1
-    assert (
-        said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; {files.AGAIN}\n"
-    )
+    assert said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; {files.AGAIN}"
 
 
 def test_a_table_that_a_user_changed(made):
@@ -305,7 +303,7 @@ def test_a_table_that_a_user_changed(made):
     command = f"plot_id_over_depth --id own/id.csv {FIGURE}"
     _, said = run(command)
     assert said.startswith("plot_id_over_depth.py: own/id.csv: damaged, for id.csv.sha256 says otherwise; ")
-    assert said.endswith(", or if you changed the table, delete own/id.csv.sha256\n")
+    assert said.endswith(", or if you changed the table, delete own/id.csv.sha256")
     Path("own/id.csv.sha256").unlink()
     do(command)
     Path("own/id.csv").write_text("it was a dark and stormy night\n")

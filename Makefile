@@ -3,7 +3,7 @@ VENV := .venv
 PEERS := .venv-peers
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: results test check benchmarks clean
+.PHONY: results test test-faults check benchmarks clean
 
 results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, report
 	snakemake --cores all
@@ -13,6 +13,9 @@ results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, repo
 
 test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment
 	python -m pytest --numprocesses 2 --dist loadfile
+
+test-faults: $(VENV)/installed  ## faults at every moment in every rule, for hours; as root also full and read-only disks
+	python -m pytest -m "" tests/faults
 
 check: $(VENV)/installed  ## formatting and lint alone
 	python -m pytest tests/test_style.py

@@ -2,13 +2,17 @@
 
 import functools
 import json
+import os
 import re
 import shlex
+import signal
 import sys
 from pathlib import Path
+from threading import Thread
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
+from actdim import locks, planned, provenance
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
 from actdim.paths import (
@@ -29,18 +33,29 @@ from actdim.paths import (
     last_layer_pca_files,
     sample_sets,
 )
-from actdim.provenance import code_digest
 from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.resources import JOBS, asks, of_tables, subject
 from actdim.settings import digest
-from actdim.studies import PCA, layers_of, load_config, load_study, stage_of
+from actdim.studies import PCA, layers_of, load_all, stage_of
 
 try:
-    CONFIG = load_config(config)
-    STUDIES = {name: load_study(name, CONFIG) for name in CONFIG.studies}
+    if workflow.is_main_process:
+        locks.begin()
+    CONFIG, STUDIES = (workflow.remote_exec and planned.kept(config)) or load_all(config)
 except UserError as mistakes:
     sys.exit(str(mistakes))
+
+shell.prefix(f"set -euo pipefail; {locks.HOLD}{locks.TELL}")  # the first is what Snakemake sets itself
+
+
+onstart:
+    if not os.access("results" if Path("results").exists() else ".", os.W_OK):
+        sys.exit("results: read-only; nothing can be run here")
+    # Snakemake's own handler of SIGTERM takes a lock that the thread it interrupts may hold, and then waits for ever.
+    signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
+    if not workflow.local_exec:
+        planned.keep(config, CONFIG, STUDIES)
 
 
 def one_of(names):
@@ -73,6 +88,13 @@ def set_options(settings):
 def config_options(*without):
     """The configuration, less some keys, as options for a Snakemake within this one: studies='["digits"]'."""
     return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in config.items() if key not in without)
+
+
+def code_digest(program, *entries):
+    """The digest of a program's code; one that is not there ends Snakemake with a line."""
+    if not os.access(f"{workflow.basedir}/scripts/{program}", os.X_OK):
+        sys.exit(f"scripts/{program}: no such program, or not executable; restore it")
+    return provenance.code_digest(program, *entries)
 
 
 def code_of_run(program):

@@ -13,6 +13,7 @@ rule tabulate_measures:
             category="tables",
             labels={"table": "measures"},
         ),
+        checksum="results/tables/measures.csv.sha256",
     log:
         "results/logs/tabulate_measures.log",
     benchmark:
@@ -49,6 +50,7 @@ rule tabulate_predictors:
             category="tables",
             labels={"table": "predictors, in words"},
         ),
+        checksum="results/tables/predictors.csv.sha256",
     log:
         "results/logs/tabulate_predictors.log",
     benchmark:

@@ -24,6 +24,7 @@ rule tabulate_id:
             category="tables",
             labels={"table": "correlations"},
         ),
+        checksums=expand("results/tables/{table}.csv.sha256", table=["id", "summary", "correlations"]),
     log:
         "results/logs/tabulate_id.log",
     benchmark:
@@ -48,6 +49,7 @@ rule tabulate_training:
         checkpoints=[path for study in STUDIES.values() for path in checkpoint_folders(study)],
     output:
         training="results/tables/training.csv",
+        checksum="results/tables/training.csv.sha256",
     log:
         "results/logs/tabulate_training.log",
     benchmark:

@@ -5,10 +5,9 @@ import argparse
 import json
 from pathlib import Path
 
-import h5py
 from actdim import errors, neighbors
 from actdim.files import whole
-from actdim.hdf5 import FORMAT, open_layer, rows_by_class, write_lists
+from actdim.hdf5 import create, open_layer, rows_by_class, seal_neighbors, write_lists
 from actdim.provenance import made_by
 from actdim.subsets import decimate
 
@@ -28,7 +27,7 @@ def main():
 
     with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
         classes = rows_by_class(arguments.activations, labels) if arguments.by_class else None
-        with whole(arguments.output) as beside, h5py.File(beside, "w") as file:
+        with whole(arguments.output) as beside, create(beside, 8 * len(points) * (arguments.k + 2)) as file:
             if arguments.by_class:
                 for label, rows in classes:
                     group = file.create_group(f"classes/{label}")
@@ -36,13 +35,13 @@ def main():
                     search(points[rows], group, arguments)
             else:
                 search(points, file, arguments)
-            file.attrs.update(
+            seal_neighbors(
+                file,
                 {
-                    "format": FORMAT,
                     "seed": arguments.seed,
                     "source": json.dumps(source),
                     "made_by": json.dumps(made_by(__file__, libraries=("numpy", "numba", "pynndescent"))),
-                }
+                },
             )
 
 

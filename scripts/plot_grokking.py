@@ -3,13 +3,13 @@
 
 from actdim import errors
 from actdim.figures import COLORS, arguments, label, of_all_samples, over_seeds, plt, rows_of, save, settings_in
-from actdim.tables import configurations, read_csv
+from actdim.tables import METRICS, OF_SUMMARY, configurations, read_csv
 
 
 def main():
     chosen = arguments(__doc__, "summary", "training")
-    summary = of_all_samples(read_csv(chosen.summary), chosen)
-    training = rows_of(read_csv(chosen.training), study=chosen.study)
+    summary = of_all_samples(read_csv(chosen.summary, *OF_SUMMARY), chosen)
+    training = rows_of(read_csv(chosen.training, "study", "checkpoint", *METRICS[:2]), study=chosen.study)
     columns = configurations(summary, settings_in(summary))
     figure, axes = plt.subplots(
         2, len(columns), figsize=(1 + 4.2 * len(columns), 6.4), sharex=True, sharey="row", squeeze=False

@@ -4,12 +4,12 @@
 import numpy as np
 from actdim import errors
 from actdim.figures import arguments, choose_panels, grid_of, label, of_all_samples, over_seeds, plt, save, settings_in
-from actdim.tables import read_csv
+from actdim.tables import OF_ID, read_csv
 
 
 def main():
     chosen = arguments(__doc__, "id")
-    rows = of_all_samples(read_csv(chosen.id), chosen)
+    rows = of_all_samples(read_csv(chosen.id, *OF_ID), chosen)
     settings = settings_in(rows)
     figure, axes, placed = grid_of(choose_panels(rows, settings))
     checkpoints = sorted(rows["checkpoint"].unique())

@@ -3,12 +3,12 @@
 
 from actdim import errors
 from actdim.figures import MARKERS, arguments, correlation_text, label, of_all_samples, plt, save, settings_in
-from actdim.tables import correlate, last_checkpoint, read_csv, sweeps
+from actdim.tables import OF_SUMMARY, correlate, last_checkpoint, read_csv, sweeps
 
 
 def main():
     chosen = arguments(__doc__, "summary")
-    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary), chosen))
+    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary, *OF_SUMMARY), chosen))
     settings = settings_in(rows)
     figure, axis = plt.subplots(figsize=(6.4, 4.8))
     groups = [(label(name), key, runs) for name, key, runs in sweeps(rows, settings)] or [("all runs", None, rows)]

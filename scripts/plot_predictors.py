@@ -12,6 +12,8 @@ from actdim.measures import MEASURES
 from actdim.predictors import TARGETS
 from actdim.tables import ALL_RUNS, read_csv
 
+READ = ("study", "sweep", "measure", "target", "n", "spearman_r", "spearman_low", "spearman_high")
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -20,7 +22,7 @@ def main():
     parser.add_argument("--png", required=True, type=Path, help="the figure as PNG")
     arguments = parser.parse_args()
 
-    table = read_csv(arguments.predictors)
+    table = read_csv(arguments.predictors, *READ)
     studies = dict(tuple(table.groupby("study", sort=False)))
     heights = [2.5 + rows.dropna(subset="spearman_r")["measure"].nunique() for rows in studies.values()]
     figure, axes = plt.subplots(

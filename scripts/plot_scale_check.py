@@ -4,12 +4,12 @@
 import numpy as np
 from actdim import errors
 from actdim.figures import arguments, choose_panels, grid_of, label, of_all_samples, plt, save, settings_in
-from actdim.tables import DECIMATED, last_checkpoint, read_csv
+from actdim.tables import DECIMATED, OF_ID, last_checkpoint, read_csv
 
 
 def main():
     chosen = arguments(__doc__, "id")
-    rows = last_checkpoint(of_all_samples(read_csv(chosen.id), chosen))
+    rows = last_checkpoint(of_all_samples(read_csv(chosen.id, *OF_ID), chosen))
     figure, axes, placed = grid_of(choose_panels(rows, settings_in(rows)))
     depths = sorted(rows["depth"].unique())
     colors = dict(zip(depths, plt.get_cmap("viridis")(np.linspace(0, 0.9, len(depths))), strict=True))

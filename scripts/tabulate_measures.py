@@ -12,7 +12,7 @@ from pathlib import Path
 from actdim import errors
 from actdim.files import read_json
 from actdim.measures import MEASURES, measures_table
-from actdim.tables import read_csv, write_csv
+from actdim.tables import OF_SUMMARY, read_csv, write_csv
 
 
 def main():
@@ -23,7 +23,7 @@ def main():
     arguments = parser.parse_args()
 
     probes = [read_json(path) for path in sys.stdin.read().split()]
-    table = measures_table(read_csv(arguments.summary), arguments.estimator, probes)
+    table = measures_table(read_csv(arguments.summary, *OF_SUMMARY), arguments.estimator, probes)
     write_csv(table, arguments.output)
     print(f"{len(table)} rows, {len(probes)} files of other measures")
     print(table.groupby("study")[[*MEASURES]].count().T.to_string())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from actdim import errors
 from actdim.files import whole
-from actdim.predictors import predictors_table
+from actdim.measures import MEASURES
+from actdim.predictors import TARGETS, predictors_table
 from actdim.reading import reading
 from actdim.tables import read_csv, write_csv
 
@@ -18,7 +19,7 @@ def main():
     parser.add_argument("--reading", required=True, type=Path, help="a text that reads it")
     arguments = parser.parse_args()
 
-    table = predictors_table(read_csv(arguments.measures))
+    table = predictors_table(read_csv(arguments.measures, "study", "checkpoint", *MEASURES, *TARGETS))
     write_csv(table, arguments.predictors)
     with whole(arguments.reading) as beside:
         beside.write_text(reading(table))

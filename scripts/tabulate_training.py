@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from actdim import errors
-from actdim.files import read_json
+from actdim.files import TRAIN_AGAIN, read_json
 from actdim.tables import read_csv, settings_in_order, write_csv
 
 
@@ -22,8 +22,9 @@ def main():
 
     tables, settings = [], {}
     for folder in map(Path, sys.stdin.read().split()):
-        run = read_json(folder / "run.json")
-        metrics = read_csv(folder / "metrics.csv").rename(columns={run["unit"][:-1]: "checkpoint"})
+        run = read_json(folder / "run.json", TRAIN_AGAIN)
+        unit = run["unit"][:-1]
+        metrics = read_csv(folder / "metrics.csv", unit, remedy=TRAIN_AGAIN).rename(columns={unit: "checkpoint"})
         tables.append(with_reasons(metrics).assign(study=run["study"], **run["chosen"]))
         settings.update(run["chosen"])
     if not tables:

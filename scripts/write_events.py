@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 from actdim import errors
-from actdim.files import read_json, whole
+from actdim.files import TRAIN_AGAIN, read_json, whole
 from actdim.tables import id_table, read_csv, summary_table
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -37,7 +37,7 @@ def main():
 
 def training_scalars(folders):
     """Return [(epoch or step, tag, value)] of the folders' metrics.csv: train_loss as train/loss, learning_rate."""
-    tables = [read_csv(folder / "metrics.csv") for folder in folders]
+    tables = [read_csv(folder / "metrics.csv", remedy=TRAIN_AGAIN) for folder in folders]
     return [
         (int(at), column.replace("train_", "train/").replace("validation_", "validation/"), value)
         for table in tables

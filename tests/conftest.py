@@ -33,10 +33,13 @@ class Project:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
         (self.folder / f"studies/{name}.yaml").write_text(yaml.safe_dump(study))
 
+    def environment(self, base=os.environ):
+        """Return the environment of a command, with this Python's programs first."""
+        return base | {"PATH": f"{Path(sys.executable).parent}:{base['PATH']}"}
+
     def run(self, *command):
         """Run a command in the folder; return the finished process with its output as text."""
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        return subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
 
     def snakemake(self, *arguments):
         """Run Snakemake; fail the test with its output if it fails."""

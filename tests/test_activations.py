@@ -70,7 +70,7 @@ def test_file_holds_what_the_model_computes(model, tmp_path):
         assert list(file["layers/first"].attrs["shape"]) == [4]
         assert file["layers/first"].attrs["feeds_classifier"]
         assert not file["layers/second"].attrs["feeds_classifier"]
-        assert file.attrs["study"] == "odd"
+        assert file.attrs["study"] == b"odd"
 
 
 @pytest.mark.parametrize("largest", [1e5, 1e30])
@@ -153,7 +153,7 @@ def damaged(path, change):
         (lambda path: path.unlink(), "no such file"),
         (lambda path: path.write_bytes(b""), "not a whole HDF5 file"),
         (lambda path: path.write_bytes(path.read_bytes()[:500]), "not a whole HDF5 file"),
-        (lambda path: h5py.File(path, "a").attrs.update(format=0), "has format 0, not 1"),
+        (lambda path: h5py.File(path, "a").attrs.update(format=0), "has format 0, not 2"),
         (lambda path: h5py.File(path, "w").close(), "no layer 'x'; it has no /layers"),
     ],
 )

@@ -140,14 +140,11 @@ STUDY_OF_MNIST = {
 }
 
 
-@pytest.fixture(scope="module")
-def finished_mnist(server, tmp_path_factory):
-    """A project that has downloaded MNIST and finished; not to be changed."""
+def download_from(server, project, scratch):
+    """Have a project's program download MNIST, a few samples of it, from the server."""
     folder, address = server
-    scratch = tmp_path_factory.mktemp("published")
     write_mnist(scratch, packed=True, sizes={"train": 200, "validation": 80})
     shutil.copytree(scratch / "MNIST/raw", folder, dirs_exist_ok=True)
-    project = copy_project(tmp_path_factory.mktemp("mnist") / "project")
     program = project.folder / "scripts/download_dataset.py"
     text = program.read_text()
     assert text.count("    import torchvision\n") == 1
@@ -156,6 +153,13 @@ def finished_mnist(server, tmp_path_factory):
         f"    kind.mirrors, kind.resources = [{address!r}], {resources(folder)!r}\n"
     )
     program.write_text(text.replace("    import torchvision\n", table))
+
+
+@pytest.fixture(scope="module")
+def finished_mnist(server, tmp_path_factory):
+    """A project that has downloaded MNIST and finished; not to be changed."""
+    project = copy_project(tmp_path_factory.mktemp("mnist") / "project")
+    download_from(server, project, tmp_path_factory.mktemp("published"))
     project.write(STUDY_OF_MNIST)
     project.snakemake()
     return project

@@ -96,7 +96,7 @@ def test_neighbors_file(tmp_path):
         assert file["distances"].dtype == np.float32
         assert file["indices"].shape == file["distances"].shape == (100, 32)
         assert file["decimated/4"].shape == (25, 2)
-        assert file.attrs["method"] == file.attrs["search"] == "exact"
+        assert file.attrs["method"] == file.attrs["search"] == b"exact"
         assert file.attrs["k"] == 32
         assert file.attrs["recall"] == 1.0
         assert file.attrs["seconds"] > 0
@@ -139,7 +139,8 @@ def test_a_damaged_checkpoint(tmp_path):
     (tmp_path / "00001.pt").write_bytes(b"PK not a checkpoint")
     done = run("dump_activations", checkpoint=tmp_path / "00001.pt", output=tmp_path / "x.h5")
     assert done.stderr.splitlines() == [
-        f"dump_activations.py: {tmp_path}/00001.pt: not a whole checkpoint; delete its folder and train again"
+        f"dump_activations.py: {tmp_path}/00001.pt: damaged, or a checkpoint of an older format than 2; "
+        "delete its folder and run snakemake again, which trains that stage anew"
     ]
 
 

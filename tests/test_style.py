@@ -44,7 +44,7 @@ def test_every_rule_has_its_program():
 def test_conda_environments_pin_what_pip_installs():
     lines = (ROOT / "envs/requirements.txt").read_text().splitlines()
     pins = {name.lower(): pin for name, pin in (line.split("==") for line in lines if "==" in line)}
-    pins["pytorch"] = pins.pop("torch")
+    pins["pytorch"], pins["python-xxhash"] = pins.pop("torch"), pins.pop("xxhash")
     for path in ROOT.glob("envs/*.yaml"):
         for dependency in yaml.safe_load(path.read_text())["dependencies"][1:]:
             name, pin = dependency.split(" =")

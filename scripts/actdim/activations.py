@@ -1,19 +1,21 @@
 """Activations: captured from any model by module name, stored in HDF5 a layer a data set."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import torch
 
 from actdim.batches import normalize
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.hdf5 import FORMAT, INPUT
+from actdim.hdf5 import FORMAT, INPUT, create, make_room, note, seal, seal_rows
+from actdim.layers import of_rows
 
 BATCH = 100  # samples at once; larger activations of a wide layer take new memory each time, which is slow
 CACHED = 1 << 18  # values
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{,199}")  # a layer's name, of which those of its files are made
 
 
 class Kept(NamedTuple):
@@ -26,7 +28,7 @@ class Kept(NamedTuple):
 def layer_names(model, wanted):
     """Return the names of the layers to capture: `wanted`, or for ["all"] the input and the model's own list.
 
-    Raises UserError where the model has no module of that name, or no list.
+    Raises UserError where the model has no module of that name, or no list, or a name cannot stand in a path.
     """
     if list(wanted) == ["all"]:
         if not own_layers(model):
@@ -34,12 +36,17 @@ def layer_names(model, wanted):
             raise UserError(
                 f"activations.layers: the model lists no `layers` of its own; name some of its modules: {children}, ..."
             )
-        return [INPUT, *model.layers]
+        wanted = [INPUT, *model.layers]
     known = [INPUT, *(name for name, _ in model.named_modules() if name)]
     shown = [INPUT, *(own_layers(model) or known[1:])]
     for name in wanted:
         if name not in known:
             raise UserError(f"activations.layers: the model has no layer {name!r}; it has {', '.join(shown)}")
+        if not PLAIN.fullmatch(name):
+            raise UserError(
+                f"activations.layers: {name!r} cannot name files; a model's modules should have names of letters, "
+                "digits, _ and -, at most 200"
+            )
     return list(wanted)
 
 
@@ -83,15 +90,19 @@ def dump(path, model, samples, index, layers, attributes):
     samples: batches.Samples, on the model's device; index: (n,) the row of each in the data set.
     Values are float16, and float32 in a layer that does not fit it (see `halve`).
     Layout: /layers/<layer> (n, features) with its original shape, depth and whether it feeds the classifier;
-    /labels, /logits, /sample_index; `attributes` on the file.
+    /labels, /logits, /sample_index; /checksums with layers.of_rows of every layer and of the logits; `attributes` on
+    the file.
     Returns the names of the layers that float16 could not hold.
     """
     single = set()
     with whole(path) as beside:
         while True:
-            with h5py.File(beside, "w") as file:
-                file.attrs.update({"format": FORMAT, **attributes})
-                file["labels"], file["sample_index"] = samples.labels.cpu(), index
+            with create(beside) as file:
+                note(file, {"format": FORMAT, **attributes})
+                seal(file)
+                for name, values in (("labels", samples.labels.cpu().numpy()), ("sample_index", index)):
+                    file[name] = values
+                    seal(file[name], values)
                 misfits = write(file, model, samples, layers, single)
             if not misfits:
                 return single
@@ -107,7 +118,7 @@ def write(file, model, samples, layers, single):
     def keep(name, output):
         return whole_values(output) if name in single else halve(output)
 
-    n = len(samples.labels)
+    n, sums = len(samples.labels), {}
     edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for `halve` looks at spreads
     with ThreadPoolExecutor(1) as writer:
         written = None
@@ -119,16 +130,20 @@ def write(file, model, samples, layers, single):
                 return misfits
             if rows.start == 0:
                 prepare(file, n, logits, outputs, model)
+                sums = {name: np.empty(n, np.uint64) for name in ["logits", *(f"layers/{name}" for name in outputs)]}
             if written:
                 written.result()
             values = {f"layers/{name}": kept.values for name, kept in outputs.items()}
-            written = writer.submit(store, file, rows, {**values, "logits": logits.float().cpu()})
+            written = writer.submit(store, file, rows, {**values, "logits": logits.float().cpu()}, sums)
         written.result()
+    for name, own in sums.items():
+        seal_rows(file[name], own)
     return set()
 
 
 def prepare(file, n, logits, outputs, model):
     """Create the data sets for n samples, from the logits and the kept outputs of a first batch."""
+    make_room(file, n * (4 * logits.shape[1] + sum(kept.values[0].nbytes for kept in outputs.values())))
     file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
     last = (own_layers(model) or list(outputs))[-1]
     for depth, (name, kept) in enumerate(outputs.items(), start=INPUT not in outputs):
@@ -137,10 +152,15 @@ def prepare(file, n, logits, outputs, model):
         own.update(shape=kept.values.shape[1:], depth=depth, feeds_classifier=name == last)
 
 
-def store(file, rows, values):
-    """Write the rows of a batch, tensors (n, ...), to the data sets of a file; channels last are put in order here."""
+def store(file, rows, values, sums):
+    """Write the rows of a batch, tensors (n, ...), to the data sets of a file, and their checksums to `sums`.
+
+    Channels last are put in order here.
+    """
     for name, of_batch in values.items():
-        file[name].write_direct(of_batch.flatten(1).numpy(), dest_sel=rows)
+        flat = of_batch.flatten(1).numpy()
+        file[name].write_direct(flat, dest_sel=rows)
+        sums[name][rows] = of_rows(flat)
 
 
 def whole_values(output):

@@ -3,27 +3,36 @@
 import pickle
 
 import torch
+from torch.utils._pytree import tree_leaves
 
+from actdim.checksums import archive_is_whole, seal_archive
 from actdim.errors import UserError
-from actdim.files import whole
+from actdim.files import TRAIN_AGAIN, whole
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save(path, state):
     """Write a checkpoint: a dict of tensors and plain values."""
-    with whole(path) as beside:
+    size = sum(leaf.nbytes for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
+    with whole(path, size) as beside:
         torch.save({"format": FORMAT, **state}, beside)
+        seal_archive(beside)
 
 
-def load(path, device="cpu"):
-    """Read a checkpoint without running any code in it; a missing or damaged one is a UserError that names it."""
+def load(path, device="cpu", remedy=TRAIN_AGAIN):
+    """Read a checkpoint without running any code in it.
+
+    Raises UserError that names it where it is missing, damaged or of another format.
+    """
     try:
+        if not archive_is_whole(path):
+            raise UserError(f"{path}: damaged, or a checkpoint of an older format than {FORMAT}; {remedy}")
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, ValueError):
-        raise UserError(f"{path}: not a whole checkpoint; delete its folder and train again") from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError):
+        raise UserError(f"{path}: not a checkpoint; {remedy}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"{path}: not a checkpoint of format {FORMAT}; delete its folder and train again")
+        raise UserError(f"{path}: not a checkpoint of format {FORMAT}; {remedy}")
     return state

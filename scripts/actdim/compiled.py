@@ -85,6 +85,18 @@ def widen_half(halves, singles):
             singles[i, j] *= np.float32(2.0**112)  # between the two exponents' zeros
 
 
+@numba.njit(nogil=True, cache=True)
+def weighted_sums(bits, first):
+    """Return the sums (n,) uint64 of unsigned values (n, columns), weighted; see layers.of_rows."""
+    sums = np.zeros(len(bits), np.uint64)
+    for i in range(len(bits)):
+        total = np.uint64(0)
+        for j in range(bits.shape[1]):
+            total += np.uint64(bits[i, j]) * np.uint64(2 * (first + j) + 1)
+        sums[i] = total
+    return sums
+
+
 if __name__ == "__main__":
     # Compile all that a search needs, when installing, rather than in the first jobs of the first run.
     from actdim import neighbors

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import torch
 
-from actdim import neighbors, registered
+from actdim import checkpoints, neighbors, registered
 from actdim.activations import layer_names, write
 from actdim.batches import batches, on_device
 from actdim.datasets import Split, data_set
@@ -36,6 +36,7 @@ from actdim.training import EVALUATION_BATCH, evaluate, make_deterministic, snap
 START_UP = time.process_time()  # seconds to import what train and dump_activations import, once this module is
 OTHER = 1.0  # seconds of any other job
 HDF5 = 8_000  # bytes of an HDF5 file beside its data
+CHECKSUM = 8  # bytes of each row of activations
 
 
 class Measured(NamedTuple):
@@ -161,7 +162,9 @@ def measure_dump(model, samples, layers):
             misfits = write(file, model, samples, layers, single)
             if not misfits:
                 stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
-                of_sample = sum(data.dtype.itemsize * data.shape[1] for data in stored) + 2 * 8  # label and index
+                of_sample = (
+                    sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored) + 2 * 8
+                )  # label, index
                 return time.perf_counter() - begun, of_sample
         single |= misfits
 
@@ -187,7 +190,7 @@ def size_of_checkpoint(study, run, learner, metrics):
         "made_by": made_by("train.py", *registered.code_of(run.settings), libraries=("torch", "numpy")),
     }
     counter = Counter()
-    torch.save({"format": 1, **snapshot(content, 0, metrics, learner)}, counter)
+    torch.save({"format": checkpoints.FORMAT, **snapshot(content, 0, metrics, learner)}, counter)
     return counter.size
 
 

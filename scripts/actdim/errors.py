@@ -1,5 +1,8 @@
-"""How a user's mistake reaches the user: as one line, without a traceback."""
+"""How a user's mistake, or a disk's, reaches the user: as one line, without a traceback."""
 
+import contextlib
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -8,12 +11,35 @@ class UserError(Exception):
     """Something the user can mend; its text says what is wrong, where, and what would be right."""
 
 
+class NoSpace(UserError):
+    """A disk is full; the text names the file that could not be written, and how much it needed."""
+
+
 def run(main):
     """Run `main()` as a program: a UserError becomes one line on stderr and exit status 1."""
     try:
         main()
+        sys.stdout.flush()  # to a log, whose disk may be full
+    except NoSpace as error:
+        say(error)
+        os._exit(1)  # at the usual exit HDF5 crashes on a file that it could not close
     except UserError as error:
-        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+        say(error)
+        sys.exit(1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"{Path(sys.argv[0]).name}: {where}{error.strerror or error}")
+        where = f"{error.filename}: " if error.filename else "the log: " if error.errno == errno.ENOSPC else ""
+        say(f"{where}{error.strerror or error}")
+        os._exit(1) if error.errno == errno.ENOSPC else sys.exit(1)
+
+
+def say(what):
+    """Write a line to standard error; where that is a log on a full disk, to the standard error of Snakemake.
+
+    The latter is the descriptor in the variable ACTDIM_STDERR, which rules/common.smk opens for every job.
+    """
+    line = f"{Path(sys.argv[0]).name}: {what}\n"
+    try:
+        print(line, end="", file=sys.stderr, flush=True)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.write(int(os.environ.get("ACTDIM_STDERR", 2)), line.encode())

@@ -74,6 +74,8 @@ def chunks(points):
 def pieces(points):
     """Yield some columns of all points at a time, as float32 (float64 where stored so), in memory that is reused."""
     columns = chunks(points)
+    if points.shape[0] * points.shape[1] >= WORTH_NUMBA:
+        compiled()  # which also checks sooner what is read
     stored = np.empty(len(points) * columns[0].stop, dtype=points.dtype)
     wide = np.empty(stored.shape, dtype=np.float64 if points.dtype == np.float64 else np.float32)
     for part in columns:

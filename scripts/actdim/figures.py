@@ -1,6 +1,7 @@
 """What the figures share: style, labels, axes of regularization strength, means over seeds."""
 
 import argparse
+import io
 from pathlib import Path
 
 import matplotlib
@@ -11,7 +12,7 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.tables import configurations, last_checkpoint, read_csv, settings_in, shown_split, sweeps
+from actdim.tables import OF_SUMMARY, configurations, last_checkpoint, read_csv, settings_in, shown_split, sweeps
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito, colorblind-safe
 SHOWN = 4  # panels of a sweep, from its weakest to its strongest
@@ -63,7 +64,7 @@ def of_all_samples(table, chosen):
 
 def at_the_end(chosen):
     """Return (the study's rows of the summary at its last checkpoint, its sweeps); UserError where it has none."""
-    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary), chosen))
+    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary, *OF_SUMMARY), chosen))
     panels = list(sweeps(rows, settings_in(rows)))
     if not panels:
         raise UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")
@@ -104,8 +105,10 @@ def grid_of(panels):
 def save(figure, svg, png):
     """Write the figure as SVG and as PNG, each whole or not at all."""
     for path, options in ((svg, {"metadata": {"Date": None}}), (png, {"dpi": 160})):
-        with whole(path) as beside:
-            figure.savefig(beside, format=path.suffix[1:], **options)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=path.suffix[1:], **options)
+        with whole(path, drawn.tell()) as beside:
+            beside.write_bytes(drawn.getvalue())
 
 
 def over_seeds(rows, x, y):
@@ -147,4 +150,4 @@ def label(name):
 
 def correlation_text(r, n):
     """Return a correlation for a panel's title."""
-    return f"Spearman r = {r:.2f}, {n} runs" if n >= 3 and np.isfinite(r) else f"{n} runs"
+    return f"Spearman r = {r:.2f}, {n} runs" if n >= 3 and r is not None and np.isfinite(r) else f"{n} runs"

@@ -39,7 +39,7 @@ def on_paper(run, layers):
     code = code_digest("dump_activations.py", *code_of(run.settings)), version("torch"), version("torchvision")
     what = [run.settings["model"], data.shape, data.classes, data.vocabulary, layers, code, OnPaper._fields]
     known = KNOWN / f"{digest(what)}.json"
-    if known.exists():
+    with contextlib.suppress(UserError):  # there is none yet, or it is damaged
         return OnPaper(**read_json(known))
     found = computed(json.dumps(run.settings["model"]), data._replace(sizes=None, load=None), tuple(layers))
     with contextlib.suppress(FileNotFoundError):  # another Snakemake wrote the same file meanwhile

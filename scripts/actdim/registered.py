@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from actdim import registry
 from actdim.errors import UserError
+
+OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # module:function, the module maybe in packages
 
 
 class Settings(BaseModel):
@@ -27,7 +30,7 @@ def place(table, name):
     key = entry(table, name)
     if key:
         return table[key]
-    if not isinstance(name, str) or not all(name.partition(":")):
+    if not isinstance(name, str) or not OWN.fullmatch(name):
         raise UserError(f"unknown name {name!r}; known: {', '.join(table)}, or module:function of your own")
     return name
 
@@ -87,7 +90,7 @@ def settings_of(function, base=Settings):
 def build(table, settings, *arguments):
     """Call the function that `settings["name"]` names with the positional `arguments` and the settings it takes.
 
-    Raises UserError where the function refuses them by a ValueError.
+    Raises UserError where the function refuses them by a ValueError, or there is no such file.
     """
     function = find(table, settings["name"])
     taken = inspect.signature(function).parameters.keys() & settings.keys()
@@ -95,3 +98,5 @@ def build(table, settings, *arguments):
         return function(*arguments, **{key: settings[key] for key in taken})
     except ValueError as error:
         raise UserError(f"{settings['name']}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{settings['name']}: {error.filename}: {error.strerror}") from None

@@ -21,9 +21,19 @@ from actdim.probes import (
     OneOrMore,
     Units,
 )
-from actdim.settings import Checkpoints, Settings, Unit, check, read_yaml, run_settings, stages_of_study
+from actdim.settings import (
+    Checkpoints,
+    Settings,
+    Unit,
+    check,
+    check_texts,
+    read_yaml,
+    run_settings,
+    stages_of_study,
+)
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+LONGEST = 200  # characters of a name in a path; a file system takes 255, of which endings are a part
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)]
 PCA = "pca"  # the estimator that reads activations, not neighbor lists
 PROBES = {"directions": DirectionsOfStudy, "functional_dimension": FunctionalDimensionOfStudy}
 FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
@@ -105,12 +115,19 @@ class Study(NamedTuple):
 
 def load_config(content, where="config.yaml"):
     """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
+    check_texts(content, where)
     config = check(Config, with_nulls(content), where)
     for name, settings in config.estimators.items():
         schema = registered.settings_of(pca if name == PCA else registered.find(registry.ESTIMATORS, name))
         checked = check(schema, {"name": name, **settings}, f"{where}: estimators.{name}")
         config.estimators[name] = checked.model_dump(exclude={"name"})
     return config
+
+
+def load_all(content):
+    """Return the configuration as a Config and its studies as {name: Study}. Raises UserError."""
+    config = load_config(content)
+    return config, {name: load_study(name, config) for name in config.studies}
 
 
 def with_nulls(content):
@@ -244,9 +261,12 @@ def value_text(value, where):
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:+-]+", value)):
+    if isinstance(value, int | str) and len(str(value)) <= LONGEST and re.fullmatch(r"[A-Za-z0-9_.:+-]+", str(value)):
         return str(value)
-    raise UserError(f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, not {value!r}")
+    raise UserError(
+        f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, at most {LONGEST}, "
+        f"not {value!r}"
+    )
 
 
 def kept_checkpoints(checkpoints, read, ends, unit, where):

@@ -1,17 +1,22 @@
 """The tables: from single estimates to LLID, PID, and how they go with regularization and generalization."""
 
+import io
+from pathlib import Path
+
 import pandas as pd
 from pandas.api.types import is_bool, is_numeric_dtype
 from scipy import stats
 
 from actdim.errors import UserError
-from actdim.files import whole
+from actdim.files import AGAIN, read_sealed_table, seal_table, whole
 from actdim.hdf5 import INPUT
 
 MEASURES = ["llid", "pid", "pid_over_llid"]
 METRICS = ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "weight_norm"]
 DECIMATED = ["id_half", "id_quarter", "id_eighth"]
 ALL_RUNS = "all"
+OF_ID = ("study", "checkpoint", "layer", "depth", "estimator", "id", "split", "class", *DECIMATED)  # that figures read
+OF_SUMMARY = ("study", "checkpoint", "estimator", *MEASURES, *METRICS, "split")
 
 
 def id_table(estimates):
@@ -188,16 +193,20 @@ def correlate(x, y):
 
 
 def write_csv(table, path):
-    """Write a table whole or not at all."""
-    with whole(path) as beside:
-        table.to_csv(beside, index=False)
+    """Write a table whole or not at all, and its checksum beside it."""
+    text = table.to_csv(index=False)
+    with whole(path, len(text)) as beside:
+        beside.write_text(text)
+        seal_table(beside, path)
 
 
-def read_csv(path):
-    """Read a table; a missing, empty or damaged one is a UserError that names it."""
+def read_csv(path, *columns, remedy=AGAIN):
+    """Read a table that has `columns`; a missing, empty or damaged one is a UserError that names it."""
+    content = read_sealed_table(Path(path), remedy)
     try:
-        return pd.read_csv(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        table = pd.read_csv(io.BytesIO(content))
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
-        raise UserError(f"{path}: not a whole table; delete it and run again to make it anew") from None
+        raise UserError(f"{path}: not a whole table; {remedy}") from None
+    if missing := [column for column in columns if column not in table]:
+        raise UserError(f"{path}: has no column {', '.join(missing)}; {remedy}")
+    return table

@@ -15,7 +15,7 @@ from actdim import checkpoints
 from actdim.batches import batches, normalize, on_device
 from actdim.datasets import data_set, load_samples
 from actdim.errors import UserError
-from actdim.files import as_json, flush, whole, write_json
+from actdim.files import AGAIN, TRAIN_AGAIN, as_json, flush, seal_table, whole, write_json
 from actdim.steps import begin, learning_rate, mixed_precision, train_step
 
 EVALUATION_BATCH = 1024
@@ -42,7 +42,9 @@ def train(run, output, previous=None, save_every=10.0):
     data = load_data(run["settings"], device)
     learner = begin(run["settings"], data["train"])
     per_unit = batches(len(data["train"].labels), training["batch_size"]) if run["unit"] == "epochs" else 1
-    step, metrics = restore(open_resume(run, resume, previous), run, learner, device)
+    found = open_resume(run, resume, previous)
+    remedy = AGAIN if found and found.parent == resume else TRAIN_AGAIN
+    step, metrics = restore(found, run, learner, device, remedy)
 
     until = run["until"] * per_unit
     print(f"training on {device} from {run['unit'][:-1]} {step / per_unit:g} to {run['until']}", flush=True)
@@ -165,14 +167,14 @@ def open_resume(run, resume, previous):
     return max(resume.glob("*.pt"), key=lambda file: file.stat().st_mtime_ns, default=previous)
 
 
-def restore(checkpoint, run, learner, device):
+def restore(checkpoint, run, learner, device, remedy):
     """Bring a Learner and random states to where `checkpoint` left them; return (step, metrics).
 
-    Raises UserError where the checkpoint belongs to another run, or not to this stage.
+    Raises UserError where the checkpoint is damaged, belongs to another run, or not to this stage.
     """
     if checkpoint is None:
         return 0, {}
-    state = checkpoints.load(checkpoint, device)
+    state = checkpoints.load(checkpoint, device, remedy)
     theirs = json.loads(state["run"])
     if theirs["settings"] != run["settings"] or theirs["unit"] != run["unit"]:
         raise UserError(f"{checkpoint}: of a run with other settings; train that stage again")
@@ -194,6 +196,8 @@ def finish(run, resume, output, metrics):
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
+        file.close()
+        seal_table(beside, resume / "metrics.csv")
     (resume / "state.pt").unlink(missing_ok=True)
     for part in resume.glob(".*.part"):  # of a save that was killed
         part.unlink()

@@ -4,6 +4,7 @@ import difflib
 import itertools
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from urllib.error import URLError
@@ -66,19 +67,36 @@ def state_of(known, weights):
     """Return the state dict that the setting `weights` names; None on the meta device, where weights have no values."""
     if weights in known.__members__:
         try:
-            return None if on_paper() else known[weights].get_state_dict(progress=False, check_hash=True)
+            return (
+                None
+                if on_paper()
+                else known[weights].get_state_dict(progress=False, check_hash=True, weights_only=True)
+            )
         except URLError as error:
             url = known[weights].url
             raise ValueError(f"weights: cannot download {url} ({error.reason}); write the path of a copy") from None
+        except UNREADABLE as error:
+            copy = f"{torch.hub.get_dir()}/checkpoints/{Path(known[weights].url).name}"
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"weights: {copy} holds no state dict ({reason}); delete it and try again") from None
     if not Path(weights).exists():
         raise ValueError(f"weights: no file {weights!r} and no weights of that name: {', '.join(known.__members__)}")
+    damaged = None
     try:
+        if zipfile.is_zipfile(weights):  # all but torch's format of before 2020
+            with zipfile.ZipFile(weights) as archive:
+                damaged = archive.testzip()
         state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError):
+    except (*UNREADABLE, OSError):  # what torch raises depends on the bytes
         state = None
+    if damaged:
+        raise ValueError(f"weights: {weights} is damaged, at {damaged}; copy it anew")
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"weights: {weights} holds no state dict of torch.save(model.state_dict(), ...)")
     return state
+
+
+UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile)
 
 
 def on_paper():

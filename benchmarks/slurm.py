@@ -1,0 +1,71 @@
+"""Submit the jobs of a study to a Slurm cluster of one node, singly and as slurm/config.yaml puts them together.
+
+    python benchmarks/slurm.py
+
+starts the cluster of tests/slurm, two processors strong, for each turn. It prints jobs, submissions and the time from
+`snakemake --profile slurm` to its end, as a table in Markdown.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/slurm")]
+
+from cluster import cluster, query  # noqa: E402
+from conftest import STUDY, copy_project  # noqa: E402
+
+WIDE = STUDY | {
+    "model": {"name": "resnet18", "width": 2},
+    "training": {"lr": 0.1, "batch_size": 50, "epochs": 2},
+    "grid": [{"weight_decay": [0, 0.1]}],
+    "checkpoints": [1, 2],
+    "activations": {"at": [1, 2]},
+    "figures": ["id_over_depth"],
+}
+TURNS = {"singly": ["--groups", "plan=plan"], "together": []}  # a group of a rule without jobs
+
+
+def main():
+    wanted = sys.argv[1:] or TURNS
+    print("| submitted | jobs | submissions | seconds |\n|---|---|---|---|")
+    for name in wanted:
+        jobs, submissions, seconds = measure(TURNS[name])
+        print(f"| {name} | {jobs} | {submissions} | {seconds:.0f} |", flush=True)
+
+
+def measure(options):
+    """Run a study of some 100 jobs; return the number of its jobs on the cluster, of submissions, and seconds."""
+    with tempfile.TemporaryDirectory() as folder, cluster(cpus=2) as environment:
+        project = copy_project(Path(folder) / "project")
+        project.write(WIDE, estimators={"twonn": {}, "twonn_fit": {}})
+        before = submissions(environment)
+        begun = time.monotonic()
+        done = subprocess.run(
+            ["snakemake", "--profile", "slurm", *options],
+            cwd=project.folder,
+            env=project.environment(environment),
+            capture_output=True,
+            text=True,
+        )
+        seconds = time.monotonic() - begun
+        if done.returncode:
+            sys.exit(done.stdout + done.stderr)
+        local = ("all", "report")
+        jobs = sum(
+            line.startswith("Finished jobid") and not line.endswith(tuple(f"(Rule: {rule})" for rule in local))
+            for line in (done.stdout + done.stderr).splitlines()
+        )
+        return jobs, submissions(environment) - before, seconds
+
+
+def submissions(environment):
+    """Return how many jobs accounting knows."""
+    return len(query(environment, "sacct", "-X", "--noheader", "--format=JobID").splitlines())
+
+
+if __name__ == "__main__":
+    main()

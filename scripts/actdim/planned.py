@@ -1,0 +1,33 @@
+"""The checked configuration and studies of a Snakemake, for the jobs that it sends to a cluster.
+
+Each of them starts a Snakemake of its own, or two, which would spend most of its time importing torch to check the
+studies again.
+"""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from actdim.files import whole
+from actdim.settings import digest
+from actdim.studies import Config, Study
+
+FOLDER = Path(".snakemake/actdim")
+PLANNED = TypeAdapter(tuple[Config, dict[str, Study]])
+
+
+def file_of(config):
+    """Return the path that holds what follows from a configuration, as Snakemake has read it."""
+    return FOLDER / f"planned-{digest(config)}.json"
+
+
+def keep(config, checked, studies):
+    """Write the Config and {name: Study} that follow from a configuration."""
+    with whole(file_of(config)) as beside:
+        beside.write_bytes(PLANNED.dump_json((checked, studies)))
+
+
+def kept(config):
+    """Return the Config and {name: Study} kept for a configuration; None where none were."""
+    file = file_of(config)
+    return PLANNED.validate_json(file.read_bytes()) if file.exists() else None

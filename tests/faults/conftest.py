@@ -1,0 +1,79 @@
+"""What the tests of faults share. Those that take long are marked `slow_faults`: `make test-faults` runs all."""
+
+import functools
+import http.server
+import shutil
+import subprocess
+import threading
+
+import pytest
+from conftest import Project, copy_project
+from test_download import Quiet, download_from
+
+from faults.harness import write_studies
+
+
+@pytest.fixture(scope="session")
+def every_rule(tmp_path_factory):
+    """A project whose studies touch every rule, not yet run; not to be changed."""
+    folder = tmp_path_factory.mktemp("server")
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    project = copy_project(tmp_path_factory.mktemp("every_rule") / "project")
+    download_from((folder, f"http://127.0.0.1:{served.server_port}/"), project, tmp_path_factory.mktemp("published"))
+    write_studies(project)
+    yield project
+    served.shutdown()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(every_rule, tmp_path_factory):
+    """The same, run to its end without a fault; not to be changed."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "project"
+    shutil.copytree(every_rule.folder, folder)
+    project = Project(folder)
+    project.snakemake()
+    project.snakemake("plan")
+    return project
+
+
+@pytest.fixture
+def fresh(every_rule, tmp_path):
+    """A copy of the project whose studies touch every rule, for a test to run and to disturb."""
+    shutil.copytree(every_rule.folder, tmp_path / "project")
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
+def mount():
+    """A function that mounts something by the options of the command; unmounted when the test ends."""
+    mounted = []
+
+    def one(folder, *options):
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", *options, folder], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield one
+    for folder in reversed(mounted):
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def disk(mount):
+    """A function that mounts a small disk at a folder, with the options of a tmpfs."""
+    return lambda folder, options: mount(folder, "-t", "tmpfs", "-o", options, "tmpfs")
+
+
+@pytest.fixture
+def read_only(mount):
+    """A function that makes a folder read-only, for root too."""
+
+    def one(folder):
+        mount(folder, "--bind", folder)
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+
+    return one

@@ -1,0 +1,161 @@
+"""Disks that are full, read-only or out of inodes: one line says which file, and nothing half-written is a result."""
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import ROOT, Project
+
+from faults.harness import RULES, lost
+
+RUN = "results/tiny/weight_decay~0.01/seed~0"
+FULL = r"^{program}\.py: \S*{file}: no space left on its disk; it needs (more than )?[\d,]+ bytes, and [\d,]+ are free$"
+# The program of every kind of output, on the finished tiny study: its options but for the output, and the outputs.
+PROGRAMS = {
+    "train": (["--study", "studies/tiny.yaml", "--set", "weight_decay=0"], {"output": "to~4"}),
+    "dump_activations": (["--checkpoint", f"{RUN}/checkpoints/to~4/00004.pt"], {"output": "x.h5"}),
+    "find_neighbors": (["--activations", f"{RUN}/activations/00004.h5", "--layer", "hidden1"], {"output": "x.h5"}),
+    "estimate_id": (
+        ["--neighbors", f"{RUN}/neighbors/00004/hidden1.h5", "--estimator", "twonn"],
+        {"output": "x.json"},
+    ),
+    "tabulate_predictors": (
+        ["--measures", "results/tables/measures.csv"],
+        {"predictors": "x.csv", "reading": "x.txt"},
+    ),
+    "plot_llid": (
+        ["--summary", "results/tables/summary.csv", "--study", "tiny", "--estimator", "twonn"],
+        {"svg": "x.svg", "png": "x.png"},
+    ),
+}
+
+
+def by_hand(program, project, folder):
+    """Run a program of a finished project with its outputs in a folder; return the finished process."""
+    options, outputs = PROGRAMS[program]
+    outputs = [part for name, file in outputs.items() for part in (f"--{name}", folder / file)]
+    command = [sys.executable, ROOT / f"scripts/{program}.py", *options, *outputs]
+    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+
+
+def fill(folder):
+    """Take all that is free on the disk of a folder; return the file that holds it."""
+    ballast = folder / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return ballast
+
+
+@pytest.mark.parametrize("left", [0, 8192], ids=["nothing left", "two pages left"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_full_disk(program, left, finished, disk, tmp_path):
+    """One line names the file and what it needed; nothing is left of it; with room again it runs."""
+    small = disk(tmp_path / "disk", "size=1m")
+    ballast = fill(small)
+    os.truncate(ballast, ballast.stat().st_size - left)
+    done = by_hand(program, finished, small)
+    if done.returncode == 0:
+        assert left, "there was no room for anything"
+        return
+    assert done.returncode == 1
+    assert re.search(FULL.format(program=program, file=r"/disk/[^:]*"), done.stderr), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(small.rglob("*.part"))
+    assert not (small / next(iter(PROGRAMS[program][1].values()))).exists()
+    ballast.unlink()
+    assert by_hand(program, finished, small).returncode == 0
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("fault", ["read-only", "no inode left"])
+def test_disk_that_takes_no_file(fault, program, finished, disk, tmp_path):
+    small = disk(tmp_path / "disk", "size=1m,ro" if fault == "read-only" else "size=1m,nr_inodes=3")
+    if fault == "no inode left":
+        for name in ("one", "two"):
+            (small / name).touch()
+    done = by_hand(program, finished, small)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    reason = "Read-only file system" if fault == "read-only" else "(no room for another file|No space left on device)"
+    assert re.search(rf"^{program}\.py: {small}/[^:]*: .*{reason}", done.stderr), done.stderr
+
+
+def snakemake(project, *arguments):
+    """Run Snakemake on a full disk; return the finished process and whether a line of ours or of a log says so."""
+    done = project.run("snakemake", "--cores", "2", *arguments)
+    said = done.stdout + done.stderr
+    return done, [
+        line for line in said.splitlines() if re.search("no space left on|no room for another file", line, re.I)
+    ]
+
+
+@contextlib.contextmanager
+def kept_full(folder):
+    """Take at once whatever becomes free on the disk of a folder, as another program might."""
+    stop = threading.Event()
+
+    def hog():
+        while not stop.wait(0.001):
+            fill(folder)
+
+    thread = threading.Thread(target=hog)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        (folder / "ballast").unlink()
+
+
+@pytest.mark.slow_faults
+def test_a_disk_that_stays_full_in_every_rule(undisturbed, disk, tmp_path, capsys):
+    """Not a page is free for outputs or logs while a rule's jobs run; with room again all is as it was."""
+    project = Project(tmp_path / "project")
+    shutil.copytree(undisturbed.folder, project.folder, ignore=shutil.ignore_patterns("results"))
+    results = disk(project.folder / "results", "size=50m")
+    shutil.copytree(undisturbed.folder / "results", results, dirs_exist_ok=True)
+    named = 0
+    for rule in [rule for rule in RULES if "," not in rule and rule not in ("plan", "download_dataset")]:
+        with kept_full(results):
+            done, lines = snakemake(project, "--forcerun", rule, "--until", rule)
+        assert done.returncode == 1, rule
+        assert lines, (rule, done.stderr)
+        named += any(re.search(r"^\w+\.py: \S+: no space left on its disk; it needs", line) for line in lines)
+    project.snakemake()
+    different = lost(project, undisturbed)
+    with capsys.disabled():
+        print(
+            f"\nfull disk: {len(RULES) - 3} rules, {named} named the file and its size; results lost: {len(different)}"
+        )
+    assert not different
+
+
+@pytest.mark.slow_faults
+def test_a_disk_that_fills_up_again_and_again(every_rule, undisturbed, disk, tmp_path, capsys):
+    """The whole project, Snakemake's own records too, on a disk that grows a little whenever a run has failed."""
+    project, moments = Project(tmp_path / "project"), random.Random(0)
+    small = disk(project.folder, "size=50m")
+    shutil.copytree(every_rule.folder, small, dirs_exist_ok=True)
+    room = shutil.disk_usage(small).used // 1024 + 8
+    faults = 0
+    while True:
+        subprocess.run(["mount", "-o", f"remount,size={room}k", small], check=True)
+        done, lines = snakemake(project)
+        if done.returncode == 0:
+            break
+        assert lines, done.stderr
+        faults += 1
+        room += moments.randrange(4, 40 + 20 * faults, 4)
+    project.snakemake("plan")
+    different = lost(project, undisturbed)
+    with capsys.disabled():
+        print(f"\na disk that fills up: {faults} times full, {room} kB at last; results lost: {len(different)}")
+    assert not different

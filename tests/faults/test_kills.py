@@ -1,0 +1,48 @@
+"""Killed at random moments in every rule's job: the next plain `snakemake` ends with the results of an undisturbed run.
+
+ACTDIM_MOMENTS: how many moments for each rule and signal, 20 unless told.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+
+from faults.harness import RULES, SIGNALS, durations, endure, files_of, lost
+
+MOMENTS = int(os.environ.get("ACTDIM_MOMENTS", "20"))
+QUICK = ("train", "dump_activations", "estimate_id", "tabulate_id")  # of the kinds of output: folder, HDF5, JSON, CSV
+
+
+def say(capsys, line):
+    """Print a line that the README's figures come from, whatever pytest captures."""
+    with capsys.disabled():
+        print(f"\n{line}")
+
+
+def test_killed_in_a_few_rules(project, finished, capsys):
+    """One moment of each signal in each of four rules."""
+    wanted = Counter((rule, kind) for rule in QUICK for kind in SIGNALS)
+    rules = {rule: seconds for rule, seconds in durations(finished).items() if rule in QUICK}
+    hits, misses = endure(project, wanted, 0, rules)
+    different = lost(project, finished)
+    say(capsys, f"kills: {hits.total()} in a running job, {misses.total()} beside one; results lost: {len(different)}")
+    assert not different
+
+
+@pytest.mark.slow_faults
+@pytest.mark.parametrize("kind", SIGNALS, ids=lambda kind: kind.name)
+def test_killed_in_every_rule(kind, fresh, undisturbed, capsys):
+    seconds = durations(undisturbed)
+    wanted = Counter(dict.fromkeys([(rule, kind) for rule in RULES if rule != "plan"], MOMENTS))
+    hits, misses = endure(fresh, wanted, int(kind), seconds)
+    of_plan, beside_plan = endure(fresh, Counter({("plan", kind): MOMENTS}), int(kind), seconds, "plan")
+    hits, misses = hits + of_plan, misses + beside_plan
+    different, all_files = lost(fresh, undisturbed), files_of(undisturbed)
+    least = min(hits[rule, kind] for rule in RULES)
+    say(
+        capsys,
+        f"{kind.name}: {hits.total()} in a running job, {least} or more for each of {len(RULES)} rules;"
+        f" {misses.total()} beside one; results lost: {len(different)} of {len(all_files)}",
+    )
+    assert not different

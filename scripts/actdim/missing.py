@@ -15,7 +15,7 @@ def missing(folder):
     lines = []
     for name, table in tables.items():
         lost = table.dropna(subset="reason")
-        lost = lost.assign(reason=lost["reason"].str.split("; ")).explode("reason")
+        lost = lost.assign(reason=lost["reason"].astype(str).str.split("; ")).explode("reason")
         if name == "measures":
             lost = lost[~lost["reason"].str.startswith("ID of ")]
         lost = lost.assign(kind=lost["reason"].map(kind_of))

@@ -81,6 +81,7 @@ def summary_table(ids, settings):
     last = layers[layers.feeds_classifier.astype(bool)]
     peak = layers.dropna(subset="id").sort_values("id")
     peak = peak[~peak.index.duplicated(keep="last")]
+    lost = layers[layers["id"].isna()]
     measures = {
         "llid": last["id"],
         "llid_low": last["low"],
@@ -88,7 +89,7 @@ def summary_table(ids, settings):
         "pid": peak["id"],
         "pid_layer": peak["layer"],
         "pid_over_llid": peak["id"] / last["id"],
-        "reason": joined(("ID of " + layers["layer"] + ": " + layers["reason"].astype(object))[layers["id"].isna()]),
+        "reason": joined("ID of " + lost["layer"] + ": " + lost["reason"].astype(str)),
     }
     summary = layers[~layers.index.duplicated()].assign(**measures)
     keys.remove("split")

@@ -1,6 +1,7 @@
+#!/usr/bin/env python
 """Submit the jobs of a study to a Slurm cluster of one node, singly and as slurm/config.yaml puts them together.
 
-    python benchmarks/slurm.py
+    python benchmarks/slurm.py    # with Debian's slurm-wlm, slurmdbd, munge and mariadb-server
 
 starts the cluster of tests/slurm, two processors strong, for each turn. It prints jobs, submissions and the time from
 `snakemake --profile slurm` to its end, as a table in Markdown.
@@ -15,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/slurm")]
 
-from cluster import cluster, query  # noqa: E402
+from cluster import ClusterError, cluster, query  # noqa: E402
 from conftest import STUDY, copy_project  # noqa: E402
 
 WIDE = STUDY | {
@@ -30,10 +31,9 @@ TURNS = {"singly": ["--groups", "plan=plan"], "together": []}  # a group of a ru
 
 
 def main():
-    wanted = sys.argv[1:] or TURNS
     print("| submitted | jobs | submissions | seconds |\n|---|---|---|---|")
-    for name in wanted:
-        jobs, submissions, seconds = measure(TURNS[name])
+    for name, options in TURNS.items():
+        jobs, submissions, seconds = measure(options)
         print(f"| {name} | {jobs} | {submissions} | {seconds:.0f} |", flush=True)
 
 
@@ -42,7 +42,6 @@ def measure(options):
     with tempfile.TemporaryDirectory() as folder, cluster(cpus=2) as environment:
         project = copy_project(Path(folder) / "project")
         project.write(WIDE, estimators={"twonn": {}, "twonn_fit": {}})
-        before = submissions(environment)
         begun = time.monotonic()
         done = subprocess.run(
             ["snakemake", "--profile", "slurm", *options],
@@ -59,13 +58,12 @@ def measure(options):
             line.startswith("Finished jobid") and not line.endswith(tuple(f"(Rule: {rule})" for rule in local))
             for line in (done.stdout + done.stderr).splitlines()
         )
-        return jobs, submissions(environment) - before, seconds
-
-
-def submissions(environment):
-    """Return how many jobs accounting knows."""
-    return len(query(environment, "sacct", "-X", "--noheader", "--format=JobID").splitlines())
+        submissions = query(environment, "sacct", "-X", "--noheader", "--format=JobID").splitlines()
+        return jobs, len(submissions), seconds
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ClusterError as reason:
+        sys.exit(f"no Slurm cluster: {reason}")

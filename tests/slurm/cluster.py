@@ -40,6 +40,8 @@ AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=10
 CredType=cred/munge
 AccountingStoreFlags=job_comment
+AccountingStorageTRES=gres/gpu
+GresTypes=gpu
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
 AccountingStoragePort={dbd}
@@ -62,7 +64,7 @@ SlurmdParameters=config_overrides
 ReturnToService=0
 KillWait=3
 MinJobAge=300
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000000 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000000 Gres=gpu:1 State=UNKNOWN
 PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -101,6 +103,7 @@ def start(folder, environment, cpus, daemons):
     names = {"folder": folder, "user": getpass.getuser(), "host": socket.gethostname().split(".")[0], "cpus": cpus}
     write(folder / "slurm.conf", CLUSTER.format(**names, **ports))
     write(folder / "slurmdbd.conf", DATABASE.format(**names, **ports))
+    write(folder / "gres.conf", "Name=gpu File=/dev/null\n")  # a GPU to ask for
     write(folder / "munge.key", secrets.token_hex(64))
     for name in ("state", "spool", "bin"):
         (folder / name).mkdir()
@@ -151,7 +154,7 @@ def start(folder, environment, cpus, daemons):
     slurmctld = run("slurmctld", "-D")
     wait(slurmctld, "scontrol", "ping")
     slurmd = run("slurmd", "-D")
-    wait(slurmd, "srun", "--immediate=1", "true")
+    wait(slurmd, "sh", "-c", "sinfo --noheader --states=idle | grep --quiet idle")
 
 
 def write(path, text):

@@ -12,6 +12,7 @@ from conftest import STUDY, copy_project
 # A model that waits in its tenth training step for as long as a file says, and computes the same without it.
 HELD = """
 import itertools
+import os
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def perceptron(data, *, number: int):
 
     def wait(model, inputs):
         if model.training and next(steps) == 9 and file.exists():
-            file.write_text("here")
+            file.write_text(str(os.getpid()))
             while file.exists():
                 time.sleep(0.1)
 
@@ -80,10 +81,12 @@ def finish(process, project):
     assert not failed, (project.folder / "snakemake.out").read_text()[-20000:]
 
 
-def accounted(slurm, *columns):
-    """Return what accounting says of every job there was, in their order: a list of the columns for each."""
-    listed = query(slurm, "sacct", "-X", "--noheader", "--parsable2", f"--format={','.join(columns)}")
-    return [line.split("|") for line in listed.splitlines()]
+def accounted(slurm, project, *columns):
+    """Return what accounting says of every job of a project, in their order: a list of the columns for each."""
+    wanted = ",".join(("WorkDir", *columns))
+    listed = query(slurm, "sacct", "-X", "--noheader", "--parsable2", f"--format={wanted}")
+    rows = [line.split("|") for line in listed.splitlines()]
+    return [row[1:] for row in rows if row[0] == str(project.folder)]
 
 
 def tables(project):
@@ -106,7 +109,7 @@ def survived(slurm, tmp_path_factory):
     held.mkdir()
     for number in range(5):
         (held / str(number)).touch()
-    process = snakemake(disturbed, slurm, "--set-resources", "train:runtime=30*attempt")
+    process = snakemake(disturbed, slurm)
     try:
         disturb(slurm, disturbed.folder)
     except BaseException:
@@ -130,8 +133,12 @@ def disturb(slurm, folder):
     def trained(number):
         return (folder / f"results/faults/number~{number}/seed~0/checkpoints/to~8").exists()
 
-    for number in held:
-        until(lambda number=number: held[number].read_text() == "here")
+    def let_go(number, expected):
+        until(lambda: state(number).startswith(expected) and not os.path.exists(f"/proc/{process[number]}"))
+        held[number].unlink()
+
+    until(lambda: all(file.read_text() for file in held.values()))
+    process = {number: file.read_text() for number, file in held.items()}
     name = query(slurm, "sinfo", "--noheader", "--format=%n")
     comments = [line.split() for line in query(slurm, "squeue", "--noheader", "--format=%i %k").splitlines()]
     job = {number: next(job for job, comment in comments if f"number~{number}_" in comment) for number in held}
@@ -141,34 +148,41 @@ def disturb(slurm, folder):
     query(slurm, "scontrol", "requeue", job[REQUEUED])
     node("drain")
     query(slurm, "scontrol", "requeue", job[DRAINED])
-    ended = {CANCELED: "CANCELLED", TIMED_OUT: "TIMEOUT", REQUEUED: "PENDING", DRAINED: "PENDING"}
-    for number, expected in ended.items():
-        until(lambda number=number, expected=expected: state(number).startswith(expected))
-        held[number].unlink()
+    let_go(CANCELED, "CANCELLED")
+    let_go(TIMED_OUT, "TIMEOUT")
+    let_go(REQUEUED, "PENDING")
+    let_go(DRAINED, "PENDING")
     node("resume")
     until(lambda: all(map(trained, (CANCELED, TIMED_OUT, REQUEUED, DRAINED))))
 
     node("down")
-    until(lambda: state(DOWN) != "RUNNING")
-    held[DOWN].unlink()
+    let_go(DOWN, "PENDING")
     node("resume")
 
 
-def test_a_study_is_few_submissions_on_the_partition_and_account_of_the_profile(slurm, tmp_path):
+def test_a_study_is_few_submissions_and_the_profile_says_where_and_for_which_a_gpu(slurm, tmp_path):
     project = copy_project(tmp_path / "project")
-    project.write(
-        STUDY | {"model": {"name": "mlp", "width": 16, "depth": 4}, "grid": [{}], "figures": ["id_over_depth"]}
-    )
+    study = {"model": {"name": "mlp", "width": 16, "depth": 4}, "grid": [{}], "figures": ["id_over_depth"]}
+    project.write(STUDY | study)
     profile = project.folder / "slurm/config.yaml"
-    filled_in = profile.read_text().replace("#slurm_partition: normal", "slurm_partition: test")
-    profile.write_text(filled_in.replace("#slurm_account: my_project", "slurm_account: science"))
-    before = len(accounted(slurm, "JobID"))
-    planned = sum(project.planned().values())
+    text = profile.read_text()
+    for commented, filled_in in {
+        "#slurm_partition: normal": "slurm_partition: test",
+        "#slurm_account: my_project": "slurm_account: science",
+        "#set-resources:\n#  train: {gpu: 1}": "set-resources:\n  train: {gpu: 1}",
+    }.items():
+        assert commented in text
+        text = text.replace(commented, filled_in)
+    profile.write_text(text)
+    planned = sum(project.planned().values()) - 1  # the report runs here
     finish(snakemake(project, slurm), project)
-    jobs = accounted(slurm, "State", "Partition", "Account")[before:]
-    assert {tuple(job) for job in jobs} == {("COMPLETED", "test", "science")}
-    assert 5 * len(jobs) <= planned - 1  # the report, which runs here
     assert project.planned() == {}
+    jobs = accounted(slurm, project, "State", "Partition", "Account", "Comment", "AllocTRES")
+    assert 5 * len(jobs) <= planned
+    assert {tuple(job[:3]) for job in jobs} == {("COMPLETED", "test", "science")}
+    on_gpu = [comment for _, _, _, comment, resources in jobs if "gres/gpu=1" in resources]
+    assert on_gpu == ["rule_train_wildcards_tiny_seed~0_4"]
+    assert all("cpu=1," in job[-1] for job in jobs)
 
 
 @pytest.mark.parametrize("number", [CANCELED, TIMED_OUT, REQUEUED, DRAINED, DOWN])
@@ -180,14 +194,17 @@ def test_a_training_goes_on_from_its_resume_state(survived, number):
 
 def test_a_training_that_hit_its_time_limit_gets_more_and_one_that_slurm_requeued_stays_one_job(slurm, survived):
     tries = {number: [] for number in range(5)}
-    for comment, limit, state in accounted(slurm, "Comment", "TimelimitRaw", "State"):
+    for comment, limit, state in accounted(slurm, survived[0], "Comment", "TimelimitRaw", "State"):
         for number in tries:
             if comment.startswith(f"rule_train_wildcards_faults_number~{number}_"):
                 tries[number].append((limit, state.split()[0]))
-    assert tries[TIMED_OUT] == [("30", "TIMEOUT"), ("60", "COMPLETED")]
-    assert [state for _, state in tries[CANCELED]] == ["CANCELLED", "COMPLETED"]
+    first, second = (limits for limits, _ in tries[REQUEUED] + tries[CANCELED][1:])
+    assert int(second) > int(first)
+    assert tries[CANCELED] == [(first, "CANCELLED"), (second, "COMPLETED")]
+    assert [state for _, state in tries[TIMED_OUT]] == ["TIMEOUT", "COMPLETED"]
+    assert tries[TIMED_OUT][1][0] == second
     for number in (REQUEUED, DRAINED, DOWN):
-        assert tries[number] == [("30", "COMPLETED")]
+        assert tries[number] == [(first, "COMPLETED")]
 
 
 def test_the_tables_equal_those_of_a_local_run(survived):

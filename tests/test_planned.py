@@ -1,0 +1,17 @@
+"""What a Snakemake keeps for its jobs on a cluster is what they would find by checking the studies again."""
+
+from actdim import planned
+from actdim.settings import read_yaml
+from actdim.studies import load_all
+from conftest import ROOT
+
+
+def test_what_is_kept_is_what_was_checked(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
+    (tmp_path / ".snakemake").mkdir()
+    config = read_yaml(ROOT / "config.yaml") | {"studies": ["digits", "label_noise", "functional_dimension"]}
+    checked = load_all(config)
+    planned.keep(config, *checked)
+    assert planned.kept(config) == checked
+    assert planned.kept(config | {"studies": ["digits"]}) is None

@@ -26,3 +26,11 @@ rule all:
     localrule: True
     message:
         "Everything is up to date: see results/report.html, results/tables and results/figures."
+
+
+onsuccess:
+    from actdim.missing import missing  # only here, for to import pandas takes a second
+
+    if any(job.rule.name == "all" for job in workflow.dag.jobs):
+        for line in missing("results/tables"):
+            print(line, file=sys.stderr)

@@ -5,13 +5,20 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 from actdim import errors, registered
 from actdim.activations import own_layers
 from actdim.arguments import add_set, read_set
 from actdim.batches import on_device
 from actdim.datasets import data_set, load_samples
-from actdim.directions import ablation_curve, accuracy_lost, activations_of_units, noise_curve, observe
+from actdim.directions import (
+    ablation_curve,
+    accuracy_lost,
+    activations_of_units,
+    noise_curve,
+    not_finite,
+    numbers,
+    observe,
+)
 from actdim.files import write_json
 from actdim.probes import Directions
 from actdim.provenance import made_by
@@ -58,13 +65,14 @@ def few(trained, settings):
 
 def measure(model, name, samples, settings):
     """Return what is measured of a layer on both splits, as plain values; see directions.py and selectivity.py."""
+    lost = [f"{split}: {reason}" for split, own in samples.items() if (reason := not_finite(model, name, own))]
     layer = observe(model, name, samples["train"])
-    if not torch.isfinite(torch.stack([layer.mean, layer.std])).all():
+    if lost:
         return {
             "units": len(layer.mean),
             "area": dict.fromkeys(samples),
             "mean_selectivity": None,
-            "reason": "activations are not finite",
+            "reason": ", ".join(lost),
         }
     common = {"orders": settings.orders, "points": settings.points, "clamp": settings.clamp, "seed": settings.seed}
     ablation = {split: ablation_curve(model, layer, own, **common) for split, own in samples.items()}
@@ -84,7 +92,7 @@ def measure(model, name, samples, settings):
         "correlations": rank_correlations({**of_class, **lost}),
         "ablation": ablation,
         "noise": noise,
-        "of_each_unit": {name: plain(values) for name, values in {**of_class, **lost}.items()},
+        "of_each_unit": {name: numbers(values) for name, values in {**of_class, **lost}.items()},
     }
 
 
@@ -100,11 +108,6 @@ def about_class(activations, samples, settings):
 def mean_of(values):
     """Return the mean of those values that are numbers, or None where none is."""
     return np.nanmean(values).item() if np.isfinite(values).any() else None
-
-
-def plain(values):
-    """Return (units,) as a list of numbers, None for nan."""
-    return [value if np.isfinite(value) else None for value in values.tolist()]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from actdim import errors
 from actdim.files import TRAIN_AGAIN, read_json
@@ -24,13 +25,23 @@ def main():
         run = read_json(folder / "run.json", TRAIN_AGAIN)
         unit = run["unit"][:-1]
         metrics = read_csv(folder / "metrics.csv", unit, remedy=TRAIN_AGAIN).rename(columns={unit: "checkpoint"})
-        tables.append(metrics.assign(study=run["study"], **run["chosen"]))
+        tables.append(with_reasons(metrics).assign(study=run["study"], **run["chosen"]))
         settings.update(run["chosen"])
     if not tables:
         raise errors.UserError("standard input: should list train.py's checkpoint folders")
     table = pd.concat(tables, ignore_index=True)
     first = ["study", *settings_in_order(settings), "checkpoint"]
-    write_csv(table[[*first, *(column for column in table if column not in first)]], arguments.output)
+    others = [column for column in table if column not in (*first, "reason")]
+    write_csv(table[[*first, *others, "reason"]], arguments.output)
+
+
+def with_reasons(table):
+    """Return the metrics of a run with nothing where one is not finite, and a column `reason` that names these."""
+    metrics = [column for column in table if column.endswith(("_loss", "_error"))]
+    lost = ~np.isfinite(table[metrics].astype(float))
+    named = lost.apply(lambda row: ", ".join(column.replace("_", " ") for column in row.index[row]), axis=1)
+    reasons = (named + " not finite: training diverged").where(lost.any(axis=1))
+    return table.assign(**table[metrics].mask(lost), reason=reasons)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from actdim import directions, registered, registry, selectivity
+from actdim import checkpoints, directions, registered, registry, selectivity
 from actdim.batches import Samples
 from actdim.datasets import DataSet
 from conftest import ROOT, STUDY
@@ -239,7 +239,7 @@ def test_a_diverged_model_has_a_reason(finished, tmp_path):
     checkpoint = next(finished.folder.glob("results/tiny/*/*/checkpoints/*/00004.pt"))
     state = torch.load(checkpoint, weights_only=True)
     state["model"]["hidden1.0.weight"][0, 0] = float("nan")
-    torch.save(state, tmp_path / "00004.pt")
+    checkpoints.save(tmp_path / "00004.pt", state)
     output = tmp_path / "out.json"
     subprocess.run(
         [
@@ -251,7 +251,8 @@ def test_a_diverged_model_has_a_reason(finished, tmp_path):
     )
     found = json.loads(output.read_text())
     assert found["area"] == {"train": None, "validation": None}
-    assert found["reason"] == "activations are not finite"
+    of_split = "{}: activations of {} of {} samples are not finite"
+    assert found["reason"] == f"{of_split.format('train', 300, 300)}, {of_split.format('validation', 1000, 1000)}"
 
 
 def test_only_the_measure_runs_when_the_measure_changes(done):

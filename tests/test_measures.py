@@ -10,6 +10,7 @@ import pytest
 import yaml
 from actdim import measures, predictors, tables
 from actdim.errors import UserError
+from actdim.files import write_json
 from actdim.reading import reading
 from conftest import ROOT
 from test_tables import by_layer, estimates
@@ -246,7 +247,7 @@ def test_programs_on_probes_of_the_real_workflow(finished, tmp_path):
     of_run = json.loads(next(finished.folder.glob("results/tiny/weight_decay~0.01/**/id/**/input.json")).read_text())
     for at in (2, 4):
         probe = dimension(0.5) | {"source": copy.deepcopy(of_run["source"]) | {"checkpoint": at}}
-        (tmp_path / f"{at}.json").write_text(json.dumps(probe))
+        write_json(tmp_path / f"{at}.json", probe)
     command = (
         f"printf '%s\\n' {tmp_path}/*.json | scripts/tabulate_measures.py --summary {folder}/summary.csv"
         f" --estimator twonn --output {tmp_path}/m.csv && scripts/tabulate_predictors.py --measures {tmp_path}/m.csv"

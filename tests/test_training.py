@@ -72,6 +72,7 @@ def test_what_a_training_leaves(undisturbed):
         "00020.pt",
         "00030.pt",
         "metrics.csv",
+        "metrics.csv.sha256",
         "run.json",
     ]
     with open(folder / "metrics.csv") as file:

@@ -49,6 +49,17 @@ def activations_of_units(model, name, samples):
     return torch.cat([by_unit(output[name], model).mean(2) for output in outputs])
 
 
+def not_finite(model, name, samples):
+    """Return why a layer of a model cannot be probed on batches.Samples, in words; None where it can."""
+    counts = dict.fromkeys(("activations", "logits"), 0)
+    for inputs in samples.inputs.split(BATCH):
+        logits, outputs = forward(model, normalize(inputs, samples), [name])
+        for what, values in zip(counts, (outputs[name], logits), strict=True):
+            counts[what] += (~values.flatten(1).isfinite().all(1)).sum().item()
+    lost = next((what for what in counts if counts[what]), None)
+    return lost and f"{lost} of {counts[lost]} of {len(samples.labels)} samples are not finite"
+
+
 def by_unit(output, model):
     """Return a layer's output (n, ...) as (n, units, locations)."""
     if output.ndim == 3:
@@ -191,14 +202,23 @@ def noise_curve(model, layer, samples, *, noise, draws, seed):
 
 
 def over_repeats(accuracy, loss):
-    """Return mean and standard deviation over the first axis of accuracy and loss, (repeats, points), as lists."""
+    """Return mean and standard deviation over the first axis of accuracy and loss, (repeats, points), as lists.
+
+    A loss that is not finite, as changes of a layer can make it, is None.
+    """
     ddof = int(len(accuracy) > 1)
-    return {
-        "accuracy": accuracy.mean(0).tolist(),
-        "accuracy_std": accuracy.std(0, ddof=ddof).tolist(),
-        "loss": loss.mean(0).tolist(),
-        "loss_std": loss.std(0, ddof=ddof).tolist(),
-    }
+    with np.errstate(invalid="ignore"):
+        return {
+            "accuracy": accuracy.mean(0).tolist(),
+            "accuracy_std": accuracy.std(0, ddof=ddof).tolist(),
+            "loss": numbers(loss.mean(0)),
+            "loss_std": numbers(loss.std(0, ddof=ddof)),
+        }
+
+
+def numbers(values):
+    """Return an array of one axis as a list of numbers, None for one that is not finite."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]
 
 
 def accuracy_lost(model, layer, samples, clamp):

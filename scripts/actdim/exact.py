@@ -112,7 +112,8 @@ def multiply(operands, rows, among, machine, products):
     strips = np.linspace(0, len(rows), -(-products.nbytes // SLAB_BYTES) + 1).astype(int)
     norms = 0
     for number, (values, squares) in enumerate(operands):
-        left, right = -2 * values[as_slice(rows)], values[as_slice(among)]
+        with np.errstate(over="ignore"):  # the squared norms of such points are infinite, too
+            left, right = -2 * values[as_slice(rows)], values[as_slice(among)]
         for top, bottom in itertools.pairwise(strips):
             first = top if symmetric else 0
             machine.multiply(left[top:bottom], right[first:], products[top:bottom, first:], add=number > 0)

@@ -46,9 +46,11 @@ def seal(thing, *content):
 
 
 def require_sealed(thing, *content):
-    """Raise ValueError where the checksum that `seal` noted is another."""
-    if plain(thing.attrs["checksum"]) != digest(attributes(thing), *content):
+    """Return the attributes of what `seal` has sealed; ValueError where its checksum is not that of its content."""
+    about = attributes(thing)
+    if plain(thing.attrs["checksum"]) != digest(about, *content):
         raise ValueError(f"the checksum of {thing.name} is not that of its content")
+    return about
 
 
 def seal_rows(data, sums):
@@ -99,10 +101,11 @@ def open_layer(path, layer):
             labels = file["labels"][:] if "labels" in file else None
             sums = file[f"checksums{data.name}"][:] if ours else None
             if ours:
-                require_sealed(file)
                 require_sealed(file["labels"], labels)
-                require_sealed(data, str(data.dtype), data.shape, sums)
-            source = {**attributes(file), **attributes(data), "layer": layer}
+                source = {**require_sealed(file), **require_sealed(data, str(data.dtype), data.shape, sums)}
+            else:
+                source = {**attributes(file), **attributes(data)}
+            source["layer"] = layer
             source.pop("format", None)
         yield Layer(path, data, sums), labels, source
 
@@ -190,9 +193,7 @@ def read_neighbors(path):
     """
     with open_file(path) as (file, ours), damage(path):
         stored = content(file)
-        if ours:
-            require_sealed(file, *stored)
-        about = attributes(file)
+        about = require_sealed(file, *stored) if ours else attributes(file)
         found = dict(zip(stored[::2], stored[1::2], strict=True))
     classes = sorted(int(name.split("/")[1]) for name in found if name.startswith("classes/") and name.count("/") == 1)
     if not classes:

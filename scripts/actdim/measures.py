@@ -3,7 +3,7 @@
 import pandas as pd
 
 from actdim.errors import UserError
-from actdim.tables import METRICS, settings_in, settings_in_order, shown_split
+from actdim.tables import METRICS, joined, settings_in, settings_in_order, shown_split
 
 OF_IDS = {"llid": "LLID", "pid": "PID", "pid_over_llid": "PID / LLID"}
 OF_DIRECTIONS = {
@@ -27,15 +27,18 @@ def measures_table(summary, estimator, probes):
     probes: the contents of JSON files of single directions, of functional dimensions, and of principal components,
     whose participation ratio counts of the layer that feeds the classifier. The areas under ablation
     and the selectivity are means over the layers that have a value. What was not measured, or has no value, is empty;
-    generalization_gap is train_accuracy - validation_accuracy. UserError where summary has no rows of the estimator.
+    generalization_gap is train_accuracy - validation_accuracy; reason says what has no value, and why.
+    UserError where summary has no rows of the estimator.
     """
     settings = settings_in_order([*settings_in(summary), *(key for one in probes for key in chosen(one))])
     order = ["study", *settings, "checkpoint"]
-    table = ids_of(summary, estimator, order).combine_first(probed(probes, order))
+    ids, others = ids_of(summary, estimator, order), probed(probes, order)
+    reasons = joined(pd.concat([ids.pop("reason"), others.pop("reason")]))
+    table = ids.combine_first(others).assign(reason=reasons)
     table["generalization_gap"] = table["train_accuracy"] - table["validation_accuracy"]
     metrics = [metric for metric in METRICS if metric not in MEASURES]
-    table = table[[*order, "estimator", *MEASURES, *metrics, "generalization_gap"]].astype({"checkpoint": int})
-    return table.sort_values(order, na_position="first", ignore_index=True)
+    table = table[[*order, "estimator", *MEASURES, *metrics, "generalization_gap", "reason"]]
+    return table.astype({"checkpoint": int}).sort_values(order, na_position="first", ignore_index=True)
 
 
 def chosen(probe):
@@ -54,10 +57,10 @@ def ids_of(summary, estimator, order):
 def probed(probes, order):
     """Return the measures of probes, a row for each run and checkpoint, with what their files say of it."""
     numbers = [*METRICS, *OF_PROBES]
-    rows = pd.DataFrame([row_of(probe) for probe in probes], columns=[*order, *numbers])
+    rows = pd.DataFrame([row_of(probe) for probe in probes], columns=[*order, *numbers, "reason"])
     rows = by_run(rows.astype(dict.fromkeys(numbers, float)), order)
     how = dict.fromkeys([*order, *METRICS], "first") | dict.fromkeys(OF_PROBES, "mean")
-    return rows.groupby(level=list(range(len(order))), sort=False).agg(how)
+    return rows.groupby(level=list(range(len(order))), sort=False).agg(how).assign(reason=joined(rows["reason"]))
 
 
 def row_of(probe):
@@ -65,13 +68,15 @@ def row_of(probe):
     source = probe["source"]
     if "area" in probe:
         values = [probe["area"]["validation"], probe["area"]["train"], probe["mean_selectivity"]]
-        measures = dict(zip(OF_DIRECTIONS, values, strict=True))
+        measures, what = dict(zip(OF_DIRECTIONS, values, strict=True)), f"directions of {probe['layer']}"
     elif "estimator" in probe:
-        measures = {"participation_ratio": probe["id"] if source["feeds_classifier"] else None}
+        last = source["feeds_classifier"]
+        measures, what = {"participation_ratio": probe["id"] if last else None}, "participation ratio"
     else:
-        measures = {"functional_dimension_over_bound": probe["over_bound"]}
+        measures, what = {"functional_dimension_over_bound": probe["over_bound"]}, "functional dimension"
     metrics = {metric: source.get(metric) for metric in METRICS}
-    return {"study": source["study"], **chosen(probe), "checkpoint": source["checkpoint"], **metrics, **measures}
+    at = {"study": source["study"], **chosen(probe), "checkpoint": source["checkpoint"]}
+    return {**at, **metrics, **measures, "reason": f"{what}: {probe['reason']}" if probe.get("reason") else None}
 
 
 def by_run(rows, order):

@@ -12,7 +12,7 @@ def class_selectivity(activations, labels):
 
     activations: (n, units); labels: (n,). `largest` is the largest mean over the samples of one class, `rest` the mean
     over all other samples (Morcos et al. 2018, section 2). nan for a unit that is 0 on all samples, or negative on
-    any, for which the index means nothing.
+    any, for which the index means nothing, and for all where there is one class.
     """
     activations = np.asarray(activations, dtype=np.float64)
     classes = np.unique(labels)
@@ -20,8 +20,8 @@ def class_selectivity(activations, labels):
     sizes = np.array([(labels == label).sum() for label in classes])
     best = of_class.argmax(0)
     largest = of_class.max(0)
-    rest = (activations.sum(0) - largest * sizes[best]) / (len(labels) - sizes[best])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rest = (activations.sum(0) - largest * sizes[best]) / (len(labels) - sizes[best])
         return np.where(activations.min(0) >= 0, (largest - rest) / (largest + rest), np.nan)
 
 
@@ -29,8 +29,10 @@ def mutual_information(activations, labels, seed):
     """Return (units,) float64: mutual information in nats of each unit with the class.
 
     activations: (n, units); labels: (n,). By nearest neighbors (Ross 2014, doi:10.1371/journal.pone.0087357), as
-    scikit-learn has it.
+    scikit-learn has it. nan where no class has two samples.
     """
+    if np.unique(labels, return_counts=True)[1].max() < 2:
+        return np.full(activations.shape[1], np.nan)
     return mutual_info_classif(activations, labels, discrete_features=False, random_state=seed)
 
 

@@ -1,8 +1,10 @@
 """Neighbors within a random subset of the points, from the lists of all points."""
 
+import contextlib
+
 import numpy as np
 
-from actdim.exact import search
+from actdim.exact import NotSearchable, search
 
 PARTS = (2, 4, 8)  # a half, a quarter, an eighth of the points
 
@@ -25,7 +27,7 @@ def decimate(points, indices, distances, seed=0):
     """Return {part: (n // part, 2) distances to the first two neighbors} in random subsets of the points.
 
     The larger subsets hold the smaller. Where a list does not reach the second neighbor, it is searched exactly.
-    Points that have no lists of two give none.
+    Points that have no lists of two give none. Infinite is what is not found in a subset of which no two points differ.
     """
     n = len(indices)
     if distances.shape[1] < 2:
@@ -39,6 +41,7 @@ def decimate(points, indices, distances, seed=0):
         found = first_two(distances[kept], inside[indices[kept]]).astype(np.float32)
         short = np.isinf(found[:, 1])
         if len(kept) >= 3 and short.any():
-            found[short] = search(points[kept], 2, np.flatnonzero(short))[1]
+            with contextlib.suppress(NotSearchable):  # of points of which some differ, those kept may be the same
+                found[short] = search(points[kept], 2, np.flatnonzero(short))[1]
         decimated[part] = found
     return decimated

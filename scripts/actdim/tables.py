@@ -43,7 +43,8 @@ def id_table(estimates):
     ]
     settings = settings_in_order(key for estimate in estimates for key in estimate["source"]["chosen"])
     order = ["study", *settings, "checkpoint"]
-    table = pd.DataFrame(rows).astype({"class": "Int64"})
+    numbers = ["id", "low", "high", "recall", *DECIMATED, *METRICS]
+    table = pd.DataFrame(rows).astype({"class": "Int64", **dict.fromkeys(numbers, float)})
     table = table.sort_values([*order, "split", "depth", "estimator", "class"], na_position="first", ignore_index=True)
     columns = ["layer", "depth", "feeds_classifier", "estimator", *own[:6], "split", "class", *DECIMATED, "reason"]
     return table[[*order, *columns, *METRICS]], settings
@@ -71,7 +72,8 @@ def summary_table(ids, settings):
     """Return a row for each run, checkpoint, split and estimator: LLID with its interval, PID, PID / LLID, metrics.
 
     LLID is the ID of the layer that feeds the classifier, PID the largest of all layers; the data themselves are
-    no layer. A value that there is none of is empty.
+    no layer. A value that there is none of is empty; `reason` says which layers have none, and why, of which PID then
+    is not the largest.
     """
     keys = ["study", *settings, "checkpoint", "split", "estimator"]
     layers = ids[(ids["layer"] != INPUT) & ids["class"].isna()]
@@ -79,6 +81,7 @@ def summary_table(ids, settings):
     last = layers[layers.feeds_classifier.astype(bool)]
     peak = layers.dropna(subset="id").sort_values("id")
     peak = peak[~peak.index.duplicated(keep="last")]
+    lost = layers[layers["id"].isna()]
     measures = {
         "llid": last["id"],
         "llid_low": last["low"],
@@ -86,10 +89,18 @@ def summary_table(ids, settings):
         "pid": peak["id"],
         "pid_layer": peak["layer"],
         "pid_over_llid": peak["id"] / last["id"],
+        "reason": joined("ID of " + lost["layer"] + ": " + lost["reason"].astype(str)),
     }
     summary = layers[~layers.index.duplicated()].assign(**measures)
     keys.remove("split")
-    return summary[[*keys, *measures, *METRICS, "split"]].reset_index(drop=True)
+    del measures["reason"]
+    return summary[[*keys, *measures, *METRICS, "split", "reason"]].reset_index(drop=True)
+
+
+def joined(reasons):
+    """Return the reasons of each place in an index as one text, without what is empty."""
+    reasons = reasons.dropna()
+    return reasons.groupby(level=list(range(reasons.index.nlevels)), sort=False).agg("; ".join)
 
 
 def sweeps(summary, settings):

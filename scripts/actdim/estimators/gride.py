@@ -61,5 +61,6 @@ def likeliest(ratios, n1):
         )
 
     d = brentq(score, LOWEST, HIGHEST, xtol=1e-12, rtol=1e-12)
-    bend = (n1 - 1) * np.mean((ratios / (2 * np.sinh(d * ratios / 2))) ** 2) if n1 > 1 else 0
+    with np.errstate(over="ignore"):  # far apart from most others, where the term is 0
+        bend = (n1 - 1) * np.mean((ratios / (2 * np.sinh(d * ratios / 2))) ** 2) if n1 > 1 else 0
     return d, 1 / np.sqrt(len(ratios) * (1 / d**2 + bend))

@@ -16,6 +16,8 @@ def pca(points):
     components that vary as much. They are those of the smaller of the covariance (features, features) and the Gram
     matrix (n, n), so that wide layers cost n^2 memory, not features^2. There is no interval.
     """
+    if len(points) < 2:
+        raise NoEstimate(f"only {len(points)} points")
     with np.errstate(invalid="ignore", over="ignore"):
         matrix = gram(points) if points.shape[0] < points.shape[1] else covariance(points)
     if not np.isfinite(matrix).all():
@@ -23,7 +25,7 @@ def pca(points):
     variances = np.maximum(np.linalg.eigvalsh(matrix)[::-1].astype(np.float64), 0)
     total = variances.sum()
     if total == 0:
-        raise NoEstimate("all points are the same")
+        raise NoEstimate("all points are the same, or too near for float32")
     held = np.cumsum(variances) / total
     counts = {f"components_{100 * share:.0f}": int(np.searchsorted(held, share) + 1) for share in SHARES}
     return {"id": total**2 / (variances**2).sum(), "low": None, "high": None, "n_dropped": 0, **counts}

@@ -1,0 +1,156 @@
+"""Numbers that are none: layers and trainings that go wrong cost their own values, each with a reason, and no more."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import copy_project
+
+MINE = """
+import torch
+from torch import nn
+
+
+class Layer(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x):
+        values = x.detach().clone()
+        if self.kind == "constant":
+            values[:] = 0.1
+        elif self.kind == "few":  # all samples but one of a batch are the same
+            values = values * (torch.arange(len(x)) == 0).unsqueeze(1)
+        elif self.kind == "large":
+            values = 1e5 * values
+        elif self.kind != "clean":
+            values[: len(values) // 2, 0] = float(self.kind)
+        return values
+
+
+class Odd(nn.Module):
+    layers = ("constant", "few", "large", "some_nan", "all_inf", "hidden")
+
+    def __init__(self, features, classes, width, spoiled):
+        super().__init__()
+        self.constant, self.few, self.large = Layer("constant"), Layer("few"), Layer("large")
+        self.some_nan, self.all_inf = Layer("nan"), Layer("inf")
+        self.hidden = nn.Sequential(nn.Linear(features, width), nn.ReLU())
+        self.classifier = nn.Linear(width, classes)
+        self.spoiled = Layer("nan" if spoiled else "clean")
+
+    def forward(self, inputs):
+        x = inputs.flatten(1)
+        for layer in (self.constant, self.few, self.large, self.some_nan, self.all_inf):
+            layer(x)
+        logits = self.classifier(self.hidden(x))
+        return logits if self.training else logits + 0 * self.spoiled(logits)
+
+
+def odd(data, *, width: int = 12, spoiled: bool = False) -> nn.Module:
+    return Odd(data.shape[0] * data.shape[1] * data.shape[2], data.classes, width, spoiled)
+"""
+ESTIMATORS = {"twonn": {}, "twonn_fit": {}, "gride": {}, "mle": {"k": 5}, "pca": {}}
+STUDY = {
+    "dataset": {"name": "digits", "train_size": 120},
+    "model": {"name": "mine:odd"},
+    "training": {"optimizer": "sgd", "batch_size": 40, "epochs": 2},
+    "grid": [{"lr": [0.01, 0.1, 1e30]}],
+    "checkpoints": [1, 2],
+    "activations": {"at": [2]},
+    "directions": {"at": [2], "orders": 2, "points": 3, "draws": 1, "samples": 50},
+    "functional_dimension": {"at": [2], "samples": 5},
+    "figures": ["llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check"],
+}
+
+
+def read(project, table):
+    return pd.read_csv(project.folder / f"results/tables/{table}.csv")
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """(a finished project of a model with layers that go wrong and of a training that diverges, Snakemake's output)."""
+    project = copy_project(tmp_path_factory.mktemp("odd") / "project")
+    (project.folder / "mine.py").write_text(MINE)
+    project.write(STUDY, neighbors={"method": "exact", "k": 8}, estimators=ESTIMATORS, tensorboard=True)
+    return project, project.snakemake()
+
+
+def test_every_value_is_a_number_or_has_a_reason(odd):
+    project, _ = odd
+    ids = read(project, "id")
+    assert (ids["id"].isna() == ids["reason"].notna()).all()
+    assert (ids["id"].dropna() > 0).all()
+    assert np.isfinite(ids["id"].dropna()).all()
+    usual = ids.query("lr < 1").set_index("layer")
+    assert usual.loc["hidden", "id"].notna().all()
+    assert usual.loc["large", "id"].notna().all()
+    assert usual.loc["input", "id"].notna().all()
+    assert (usual.loc["constant", "reason"].str.startswith("all points are the same")).all()
+    assert usual.loc["some_nan", "reason"].str.contains("not finite").all()
+    neighbors = usual[usual["estimator"] != "pca"]
+    lost = neighbors.loc["some_nan", "reason"].str.extract(r"^(\d+) of (\d+) points are not finite")
+    assert set(lost[1]) == {"900"}
+    assert lost[0].astype(int).between(400, 500).all(), "the first half of each batch"
+    assert (neighbors.loc["few", "reason"] == "9 usable points, fewer than 10").all()
+    assert usual.query("estimator == 'pca'").loc["few", "id"].notna().all()
+    diverged = ids.query("lr > 1 and layer == 'hidden'")
+    assert diverged["reason"].str.contains("not finite").all()
+    assert len(diverged) == len(ESTIMATORS)
+
+
+def test_the_other_tables_say_why_too(odd):
+    project, _ = odd
+    summary, measures, training = (read(project, table) for table in ("summary", "measures", "training"))
+    assert summary.query("lr < 1")["llid"].notna().all()
+    assert summary.query("lr > 1")["llid"].isna().all()
+    assert summary.query("lr > 1")["reason"].str.contains("ID of hidden: .*not finite").all()
+    assert summary["reason"].str.contains("ID of constant: all points are the same").all()
+    diverged = measures.query("lr > 1 and checkpoint == 2")
+    assert diverged["reason"].str.contains("directions of hidden: .*not finite").all()
+    assert diverged["reason"].str.contains("functional dimension: .*not finite").all()
+    assert diverged["functional_dimension_over_bound"].isna().all()
+    assert measures.query("lr < 1 and checkpoint == 2")["functional_dimension_over_bound"].notna().all()
+    assert measures.query("lr < 1 and checkpoint == 2")["train_ablation_area"].notna().all(), "of the other layers"
+    lost = training.query("lr > 1 and checkpoint > 0")
+    assert (lost["reason"] == "train loss, validation loss not finite: training diverged").all()
+    assert lost["train_loss"].isna().all()
+    assert training.query("lr < 1")["reason"].isna().all()
+
+
+def test_everything_else_is_there(odd):
+    project, _ = odd
+    for path in project.folder.glob("results/tiny/**/*.json"):
+        json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert (project.folder / "results/report.html").stat().st_size > 1e5
+    for figure in STUDY["figures"]:
+        assert (project.folder / f"results/figures/tiny/{figure}.png").stat().st_size > 5000
+    for log in project.folder.glob("results/**/*.log"):
+        assert "Warning" not in log.read_text(), log.read_text()
+
+
+def test_the_run_ends_with_what_is_missing(odd):
+    project, done = odd
+    assert said(done) == said(project.snakemake()), "also where nothing was to be done"
+    text = "\n".join(said(done))
+    for layer, reason in (("constant", "all points are the same"), ("some_nan", r"\d+ of \d+ points are not finite")):
+        assert re.search(rf"^tiny: \d+ of \d+ rows of id.csv, layer .*{layer}.*: {reason}", text, re.M), text
+    assert re.search(r"^tiny: \d of 9 rows of training.csv, checkpoint 1 2: .* training diverged$", text, re.M)
+    assert re.search(r"^tiny: \d+ of \d+ rows of measures.csv, .*: directions of hidden: ", text, re.M)
+    assert len(said(done)) < 30
+
+
+def said(done):
+    """Return the lines in which Snakemake said what is missing."""
+    lines = done.stderr.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Values are missing"))
+    return [line for line in lines[start:] if line.startswith(("Values are", "tiny: "))]
+
+
+def test_a_run_that_lacks_nothing_says_nothing(project):
+    project.write(STUDY | {"model": {"name": "mlp"}, "grid": [{"lr": [0.1]}], "figures": ["id_over_depth"]})
+    assert "missing" not in project.snakemake().stderr

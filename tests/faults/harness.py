@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,7 +70,6 @@ RULES = {
     "report": r"snakemake .*--report",
     "plan": r"plan\.py",
 }
-NAMES = {"train, second stage": "train"}  # of those that are no rule's own
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 PATIENCE = 300  # seconds in which a Snakemake that was struck should be gone
 
@@ -142,25 +142,26 @@ def group_lives(group):
     return True
 
 
-def endure(project, pending, seed, duration, *arguments):
-    """Strike until nothing is pending, then let Snakemake finish; return Counters of hits and misses.
+def endure(project, reference, pending, seed, duration, *arguments):
+    """Strike until nothing is pending, then let Snakemake finish; return Counters of hits and misses, and what is lost.
 
-    A rule that is done before all its moments were spent is forced to run again. A miss is a signal that came when the
-    job had just ended: a fault as well, but of what ran then.
+    A run that came to its end is compared with `reference`, and begun anew where moments are left. A miss is a signal
+    that came when the job had just ended: a fault as well, but of what ran then.
     """
-    pending, hits, misses = Counter(pending), Counter(), Counter()
-    moments, forced = random.Random(seed), []
+    pending, hits, misses, different = Counter(pending), Counter(), Counter(), {}
+    moments = random.Random(seed)
     while pending:
-        struck = strike(project, pending, moments, duration, *arguments, *forced)
+        struck = strike(project, pending, moments, duration, *arguments)
         if struck:
             rule, kind, hit = struck
             (hits if hit else misses)[rule, kind] += 1
             pending -= Counter([(rule, kind)] if hit else [])
-        if forced or not struck:
-            names = sorted({NAMES.get(rule, rule) for rule, _ in pending})
-            forced = ["--forcerun", *names, "--until", *names]
+        else:
+            different |= lost(project, reference)
+            for place in ("results", "data", ".snakemake"):
+                shutil.rmtree(project.folder / place)
     project.snakemake()
-    return hits, misses
+    return hits, misses, different | lost(project, reference)
 
 
 def durations(project):
@@ -227,6 +228,7 @@ def files_of(project):
     return {
         file.relative_to(project.folder)
         for file in [*(file for place in places for file in place.rglob("*") if not file.is_dir()), *left]
+        if file.name != "plan.log"
     }
 
 

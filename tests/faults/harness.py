@@ -159,7 +159,7 @@ def endure(project, reference, pending, seed, duration, *arguments):
         else:
             different |= lost(project, reference)
             for place in ("results", "data", ".snakemake"):
-                shutil.rmtree(project.folder / place)
+                shutil.rmtree(project.folder / place, ignore_errors=True)
     project.snakemake()
     return hits, misses, different | lost(project, reference)
 

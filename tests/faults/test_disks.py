@@ -12,7 +12,7 @@ import threading
 import pytest
 from conftest import ROOT, Project
 
-from faults.harness import RULES, lost
+from faults.harness import RULES, content, lost
 
 RUN = "results/tiny/weight_decay~0.01/seed~0"
 FULL = r"^{program}\.py: \S*{file}: no space left on its disk; it needs (more than )?[\d,]+ bytes, and [\d,]+ are free$"
@@ -113,6 +113,21 @@ def kept_full(folder):
         stop.set()
         thread.join()
         (folder / "ballast").unlink()
+
+
+def test_a_full_disk_has_no_room_for_the_log_either(done, finished, disk):
+    """The line goes to Snakemake's own output then; with room again the job runs."""
+    target = f"{RUN}/id/twonn/00004/hidden1.json"
+    results = disk(done.folder / "results", "size=20m")
+    shutil.copytree(finished.folder / "results", results, dirs_exist_ok=True)
+    (done.folder / target).unlink()
+    with kept_full(results):
+        ran, lines = snakemake(done, target)
+    assert ran.returncode == 1
+    assert any(re.search(FULL.format(program="estimate_id", file="hidden1.json"), line) for line in lines), ran.stderr
+    assert not (done.folder / target).exists()
+    done.snakemake(target)
+    assert content(done.folder / target) == content(finished.folder / target)
 
 
 @pytest.mark.slow_faults

@@ -24,8 +24,8 @@ def begin():
     """Hold the lock of a living Snakemake, and remove what one that was killed on this machine has left.
 
     Where another Snakemake lives, its lock stays, for Snakemake itself to refuse this one; so do locks left by one on
-    another machine, or by one whose jobs on a cluster may live. Raises UserError where jobs of a killed one still run, for they would be run twice at once, and
-    where nothing can be written.
+    another machine, or by one whose jobs on a cluster may live. Raises UserError where jobs of a killed one still run,
+    for they would be run twice at once, and where nothing can be written.
     """
     try:
         SNAKEMAKE.parent.mkdir(exist_ok=True)

@@ -91,6 +91,8 @@ def start(project, *arguments):
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # SIGINT is ignored by what a shell has put into the background, and by all its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
@@ -130,7 +132,7 @@ def strike(project, pending, moments, duration, *arguments):
     snakemake.wait(PATIENCE)
     while group_lives(snakemake.pid):
         time.sleep(0.01)
-    return rule, kind, hit
+    return rule, kind, hit and snakemake.returncode != 0
 
 
 def group_lives(group):

@@ -20,5 +20,6 @@ rule report:
     message:
         "Writing the report, a page that holds all figures, tables and how they were made."
     shell:
-        # Snakemake makes its report in a run of its own, which the lock of this one must let pass.
-        "snakemake {input} --report {output.report} --nolock --config {params.config} > {log} 2>&1"
+        # Snakemake makes its report in a run of its own, which the lock of this one must let pass. Where the log has no
+        # room, tee says so.
+        "snakemake {input} --report {output.report} --nolock --config {params.config} 2>&1 | tee {log} > /dev/null"

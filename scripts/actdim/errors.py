@@ -27,9 +27,20 @@ def run(main):
         say(error)
         sys.exit(1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else "the log: " if error.errno == errno.ENOSPC else ""
+        if error.errno == errno.ENOSPC and not error.filename:
+            say(f"{log()}: no space left on its disk for what this program has to say")
+            os._exit(1)  # the usual exit would try to say it again
+        where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror or error}")
-        os._exit(1) if error.errno == errno.ENOSPC else sys.exit(1)
+        sys.exit(1)
+
+
+def log():
+    """Return the file that standard output goes to, as far as the system tells."""
+    try:
+        return os.readlink("/proc/self/fd/1")
+    except OSError:
+        return "the log"
 
 
 def say(what):

@@ -24,8 +24,8 @@ def begin():
     """Hold the lock of a living Snakemake, and remove what one that was killed on this machine has left.
 
     Where another Snakemake lives, its lock stays, for Snakemake itself to refuse this one; so do locks left by one on
-    another machine. Raises UserError where jobs of a killed one still run, for they would be run twice at once, and
-    where nothing can be written.
+    another machine, or by one whose jobs on a cluster may live. Raises UserError where jobs of a killed one still run,
+    for they would be run twice at once, and where nothing can be written.
     """
     try:
         SNAKEMAKE.parent.mkdir(exist_ok=True)
@@ -61,7 +61,8 @@ def remove_left(lock):
     lock.seek(0)
     signed = lock.read().splitlines()
     left = list(SNAKEMAKE.parent.glob("locks/*.lock"))
-    if left and not any(one and one == other for one, other in zip(machine, signed, strict=False)):
+    ours = any(one and one == other for one, other in zip(machine, signed, strict=False))
+    if left and (submitted() or not ours):
         return
     for file in left:
         file.unlink()
@@ -73,6 +74,12 @@ def remove_left(lock):
         lock.truncate(0)
         lock.write("\n".join(machine) + "\n")
         lock.flush()
+
+
+def submitted():
+    """Whether Snakemake's marks of jobs begun and not ended tell of any that was submitted to a cluster."""
+    marks = (file for file in SNAKEMAKE.parent.glob("incomplete/**/*") if file.is_file())
+    return any('"external_jobid": "' in mark.read_text() for mark in marks)
 
 
 def holders(path):

@@ -33,7 +33,6 @@ def undisturbed(every_rule, tmp_path_factory):
     shutil.copytree(every_rule.folder, folder)
     project = Project(folder)
     project.snakemake()
-    project.snakemake("plan")
     return project
 
 

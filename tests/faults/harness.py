@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,8 +70,8 @@ RULES = {
     "report": r"snakemake .*--report",
     "plan": r"plan\.py",
 }
-NAMES = {"train, second stage": "train"}  # of those that are no rule's own
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+USUAL = 2.0  # seconds of a job that nobody has timed
 PATIENCE = 300  # seconds in which a Snakemake that was struck should be gone
 
 
@@ -91,6 +92,8 @@ def start(project, *arguments):
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # SIGINT is ignored by what a shell has put into the background, and by all its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
@@ -124,13 +127,13 @@ def strike(project, pending, moments, duration, *arguments):
         time.sleep(0.03)
     rule, job = moments.choice(sorted(running.items(), key=lambda item: item[0]))
     kind = moments.choice([kind for of, kind in sorted(pending) if of == rule])
-    time.sleep(moments.uniform(0, 0.9 * duration.get(rule, 2.0)))
+    time.sleep(moments.uniform(0, 0.9 * duration.get(rule, USUAL)))
     hit = job.is_running() and job.status() != psutil.STATUS_ZOMBIE
     os.killpg(snakemake.pid, kind)
     snakemake.wait(PATIENCE)
     while group_lives(snakemake.pid):
         time.sleep(0.01)
-    return rule, kind, hit
+    return rule, kind, hit and snakemake.returncode != 0
 
 
 def group_lives(group):
@@ -142,25 +145,28 @@ def group_lives(group):
     return True
 
 
-def endure(project, pending, seed, duration, *arguments):
-    """Strike until nothing is pending, then let Snakemake finish; return Counters of hits and misses.
+def endure(project, reference, pending, seed, duration, *arguments):
+    """Strike until nothing is pending, then let Snakemake finish; return Counters of hits and misses, and what is lost.
 
-    A rule that is done before all its moments were spent is forced to run again. A miss is a signal that came when the
-    job had just ended: a fault as well, but of what ran then.
+    A run that came to its end is compared with `reference`, and begun anew where moments are left. A miss is a signal
+    that came when the job had just ended: a fault as well, but of what ran then.
     """
-    pending, hits, misses = Counter(pending), Counter(), Counter()
-    moments, forced = random.Random(seed), []
+    pending, hits, misses, different = Counter(pending), Counter(), Counter(), {}
+    moments = random.Random(seed)
     while pending:
-        struck = strike(project, pending, moments, duration, *arguments, *forced)
+        struck = strike(project, pending, moments, duration, *arguments)
         if struck:
             rule, kind, hit = struck
             (hits if hit else misses)[rule, kind] += 1
             pending -= Counter([(rule, kind)] if hit else [])
-        if forced or not struck:
-            names = sorted({NAMES.get(rule, rule) for rule, _ in pending})
-            forced = ["--forcerun", *names, "--until", *names]
+            if not hit:  # the machine is faster now than when the durations were taken
+                duration = duration | {rule: 0.7 * duration.get(rule, USUAL)}
+        else:
+            different |= lost(project, reference)
+            for place in ("results", "data", ".snakemake"):
+                shutil.rmtree(project.folder / place, ignore_errors=True)
     project.snakemake()
-    return hits, misses
+    return hits, misses, different | lost(project, reference)
 
 
 def durations(project):
@@ -227,6 +233,7 @@ def files_of(project):
     return {
         file.relative_to(project.folder)
         for file in [*(file for place in places for file in place.rglob("*") if not file.is_dir()), *left]
+        if file.name != "plan.log"
     }
 
 

@@ -84,12 +84,16 @@ def test_jobs_that_outlive_their_snakemake_are_not_run_twice(project, finished):
     assert_as_finished(project, finished)
 
 
-def test_a_lock_left_on_another_machine_stays(project):
-    """Whether that Snakemake lives cannot be told from here."""
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("actdim.snakemake.lock", "elsewhere\n0123\n"), ("incomplete/cmVzdWx0", '{"external_jobid": "7"}')],
+    ids=["of another machine", "of jobs on a cluster"],
+)
+def test_a_lock_stays_where_nobody_can_tell_from_here_what_lives(file, text, project):
     first = start(project, TARGET)
     wait_for_job(project, "train", first)
     kill(first)
-    (project.folder / ".snakemake/actdim.snakemake.lock").write_text("elsewhere\n0123\n")
+    (project.folder / ".snakemake" / file).write_text(text)
     done = project.run("snakemake", "--cores", "2", TARGET)
     assert done.returncode == 1
     assert REFUSED in done.stderr

@@ -14,7 +14,7 @@ from actdim.errors import UserError
 
 SNAKEMAKE, JOBS = Path(".snakemake/actdim.snakemake.lock"), Path(".snakemake/actdim.jobs.lock")
 # What every job's shell runs first: its processes hold the second lock for as long as any of them lives,
-HOLD = f"command -v flock > /dev/null && exec 9>>{JOBS} && flock --shared 9 || true; "
+HOLD = f"command -v flock > /dev/null && exec 9<>{JOBS} && flock --shared 9 || true; "
 TELL = "exec 8>&2; export ACTDIM_STDERR=8; "  # and can tell what no log has room for; see errors.say
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 held = []  # open for as long as this process lives

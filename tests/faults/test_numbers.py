@@ -134,8 +134,7 @@ def test_everything_else_is_there(odd):
 
 
 def test_the_run_ends_with_what_is_missing(odd):
-    project, done = odd
-    assert said(done) == said(project.snakemake()), "also where nothing was to be done"
+    _, done = odd
     text = "\n".join(said(done))
     for layer, reason in (("constant", "all points are the same"), ("some_nan", r"\d+ of \d+ points are not finite")):
         assert re.search(rf"^tiny: \d+ of \d+ rows of id.csv, layer .*{layer}.*: {reason}", text, re.M), text

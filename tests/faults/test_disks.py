@@ -142,7 +142,11 @@ def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
         assert done.returncode == 1, rule
         assert lines, (rule, done.stderr)
         named += any(re.search(r"^\w+\.py: \S+: no space left on its disk", line) for line in lines)
-        fresh.snakemake("--until", rule)
+        if rule == "train":  # Snakemake stops between the stages of a rule that it is to run no further than
+            fresh.snakemake("results/tables/training.csv")
+            (fresh.folder / "results/tables/training.csv").unlink()
+        else:
+            fresh.snakemake("--until", rule)
     fresh.snakemake()
     different = lost(fresh, undisturbed)
     with capsys.disabled():

@@ -11,8 +11,8 @@ results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, repo
 	@echo "Figures: $(CURDIR)/results/figures"
 	@echo "Report:  $(CURDIR)/results/report.html"
 
-test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment
-	python -m pytest --numprocesses 2 --dist loadfile
+test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment; folders of long ones come first
+	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: $(VENV)/installed  ## faults at every moment in every rule, for hours; as root also full and read-only disks
 	python -m pytest -m "" tests/faults

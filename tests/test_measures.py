@@ -60,7 +60,7 @@ def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
         *("study", "weight_decay", "dropout", "seed", "checkpoint", "estimator"),
         *("llid", "pid", "pid_over_llid", "participation_ratio", *ABLATION, "functional_dimension_over_bound"),
         *("weight_norm", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss"),
-        "generalization_gap",
+        *("generalization_gap", "reason"),
     ]
     assert len(table) == 5 * 2 * 2
     assert table[[*measures.OF_PROBES]].isna().all(axis=None)

@@ -240,6 +240,7 @@ def test_columns_of_the_real_tables(finished):
         "validation_loss",
         "weight_norm",
         "split",
+        "reason",
     ]
     assert columns["training"][:5] == ["study", "weight_decay", "seed", "checkpoint", "learning_rate"]
     assert columns["correlations"] == [

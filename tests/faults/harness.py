@@ -202,7 +202,7 @@ def content(path):
 
 def of_group(group):
     """Return the content of a group of an HDF5 file as nested dicts."""
-    attributes = {key: without_times(as_python(value)) for key, value in group.attrs.items() if key != "seconds"}
+    attributes = without_times({key: as_python(value) for key, value in group.attrs.items()})
     parts = {
         name: of_group(part)
         if isinstance(part, h5py.Group)
@@ -214,15 +214,16 @@ def of_group(group):
 
 def as_python(value):
     """Return an HDF5 attribute as plain Python, JSON text as what it says."""
-    if isinstance(value, str) and value.startswith("{"):
+    value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    if isinstance(value, bytes) and value.startswith(b"{"):
         return json.loads(value)
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    return value
 
 
 def without_times(value):
-    """Return plain Python less every key "seconds" in it."""
+    """Return plain Python less every key "seconds" in it, and less the checksums that cover these."""
     if isinstance(value, dict):
-        return {key: without_times(item) for key, item in value.items() if key != "seconds"}
+        return {key: without_times(item) for key, item in value.items() if key not in ("seconds", "checksum")}
     return [without_times(item) for item in value] if isinstance(value, list) else value
 
 

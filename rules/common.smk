@@ -87,7 +87,8 @@ def set_options(settings):
 
 def config_options(*without):
     """The configuration, less some keys, as options for a Snakemake within this one: studies='["digits"]'."""
-    return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in config.items() if key not in without)
+    checked = CONFIG.model_dump(mode="json")  # the same in there, where `config` holds texts alone
+    return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in checked.items() if key not in without)
 
 
 def code_digest(program, *entries):

@@ -29,7 +29,7 @@ class Project:
 
     def write(self, study=STUDY, name="tiny", **config):
         """Write the study and a config that names it alone."""
-        config = {"studies": [name], "neighbors": {"method": "exact"}, "estimators": {"twonn": {}}} | config
+        config = {"studies": [name], "neighbors": {"method": "exact", "k": 32}, "estimators": {"twonn": {}}} | config
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
         (self.folder / f"studies/{name}.yaml").write_text(yaml.safe_dump(study))
 

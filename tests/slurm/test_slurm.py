@@ -217,7 +217,7 @@ def test_a_cluster_stops_nothing_but_its_own(slurm):
     with cluster() as other:
         assert slurm["SLURM_CONF"] != other["SLURM_CONF"]
         folder = os.path.dirname(other["SLURM_CONF"])
-        query(other, "sbatch", "--wrap", "sleep 600")
+        query(other, "sbatch", "--output=/dev/null", "--wrap", "sleep 600")
     assert query(slurm, "srun", "echo", "it runs") == "it runs"
     assert folder not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
 

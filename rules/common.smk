@@ -1,6 +1,5 @@
 """What the rules share: the checked configuration, paths, and digests of the programs."""
 
-import functools
 import json
 import os
 import re
@@ -35,7 +34,7 @@ from actdim.paths import (
 )
 from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
-from actdim.resources import JOBS, asks, of_tables, subject
+from actdim.resources import asking
 from actdim.settings import digest
 from actdim.studies import PCA, layers_of, load_all, stage_of
 
@@ -161,7 +160,7 @@ def kept_in_stage(wildcards):
 
 # Rules of which the command line or the profile lets each job have a GPU.
 ON_GPU = [name for name, chosen in workflow.resource_settings.overwrite_resources.items() if "gpu" in chosen]
-OF_TABLES = of_tables(STUDIES.values(), CONFIG)
+ASKED_BY = asking(STUDIES, CONFIG, ON_GPU)
 
 
 def mem_mb(wildcards, attempt, rulename):
@@ -176,13 +175,4 @@ def runtime(wildcards, attempt, rulename):
 
 def job_of(wildcards, rulename):
     """What a job of a rule asks for at first."""
-    name = rulename.removesuffix("_for_a_while")
-    if name in JOBS:
-        return asks(name, subject_of(wildcards.study, wildcards.run, name in ON_GPU), wildcards)
-    return OF_TABLES(name)
-
-
-@functools.cache
-def subject_of(study, run, gpu):
-    """What decides about the resources of the jobs of a run."""
-    return subject(STUDIES[study], STUDIES[study].runs[run], gpu)
+    return ASKED_BY(rulename.removesuffix("_for_a_while"), wildcards)

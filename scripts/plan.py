@@ -2,7 +2,6 @@
 """Print what the configured studies will cost: runs, jobs, space on disk and time. Writes nothing."""
 
 import argparse
-import functools
 import shutil
 import subprocess
 from collections import defaultdict
@@ -15,8 +14,8 @@ from actdim import errors
 from actdim.arguments import read_set
 from actdim.costs import OTHER, Cost, costs_of
 from actdim.paths import MADE_BY, wildcards_of
-from actdim.resources import Asked, asks, of_tables, subject
-from actdim.studies import load_config, load_study
+from actdim.resources import Asked, asking
+from actdim.studies import load_all
 
 ON_GPU = ("train", "dump_activations")
 WRITERS = ("train", "dump_activations", "find_neighbors")  # of what takes space
@@ -41,12 +40,11 @@ def main():
     parser.add_argument("--config", nargs="+", required=True, metavar="KEY=VALUE", help="the content of config.yaml")
     arguments = parser.parse_args()
 
-    config = load_config(read_set(arguments.config))
-    studies = {name: load_study(name, config) for name in config.studies}
+    config, studies = load_all(read_set(arguments.config))
     files = files_planned(arguments.config)
     costs = {path: cost for study in studies.values() for path, cost in costs_of(study).items()}
     outputs = defaultdict(lambda: 1, read_set(arguments.outputs))
-    asking = asked_by_rules(studies, config, arguments.gpu)
+    asked_by = asking(studies, config, arguments.gpu)
     planned = [
         Output(
             rule,
@@ -54,7 +52,7 @@ def main():
             pending,
             share=1 / outputs[rule],
             cost=costs.get(path, Cost(OTHER / outputs[rule], 1, 0)),
-            asked=asking(rule, path),
+            asked=asked_by(rule, wildcards_of(rule, path) if rule in MADE_BY else {}),
         )
         for path, rule, pending in files
     ]
@@ -73,23 +71,6 @@ def files_planned(config):
     header, *rows = (line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
     path, rule, plan = map(header.index, ("output_file", "rule", "plan"))
     return [(row[path], row[rule].removesuffix("_for_a_while"), row[plan] == "update pending") for row in rows]
-
-
-def asked_by_rules(studies, config, on_gpu):
-    """Return a function that says what the job of a rule that makes a path asks for."""
-    tables = of_tables(studies.values(), config)
-
-    @functools.cache
-    def subject_of(study, run, gpu):
-        return subject(studies[study], studies[study].runs[run], gpu)
-
-    def asking(rule, path):
-        if rule not in MADE_BY:
-            return tables(rule)
-        wildcards = wildcards_of(rule, path)
-        return asks(rule, subject_of(wildcards["study"], wildcards["run"], rule in on_gpu), wildcards)
-
-    return asking
 
 
 def print_rules(outputs):

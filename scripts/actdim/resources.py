@@ -5,6 +5,7 @@ machine, FLOOR at least, so that a job is not stopped for its limit on an ordina
 for more (see common.smk). Nothing here imports torch, for it is asked while Snakemake plans.
 """
 
+import functools
 import inspect
 import math
 from typing import NamedTuple
@@ -210,10 +211,27 @@ def rows_of(studies, estimators):
     return rows
 
 
-def asks(rule, of, wildcards):
-    """Return the Asked of a job of a rule of JOBS on a Subject, by the rule's wildcards {name: value}."""
-    job = JOBS[rule]
-    return job(of, **{name: wildcards[name] for name in inspect.signature(job).parameters if name != "of"})
+def asking(studies, config, on_gpu):
+    """Return a function (rule, wildcards) that says what a job asks for; wildcards: {name: value}, of a job of a run.
+
+    studies: {name: Study}; on_gpu: the rules of which each job has a GPU.
+    """
+    tables = of_tables(studies.values(), config)
+
+    @functools.cache
+    def subject_of(study, run, gpu):
+        return subject(studies[study], studies[study].runs[run], gpu)
+
+    @functools.cache  # Snakemake asks for memory and time apart
+    def of_job(rule, study, run, *values):
+        return JOBS[rule](subject_of(study, run, rule in on_gpu), *values)
+
+    def asked_by(rule, wildcards):
+        if rule not in JOBS:
+            return tables(rule)
+        return of_job(rule, wildcards["study"], wildcards["run"], *(wildcards[name] for name in NAMES[rule]))
+
+    return asked_by
 
 
 JOBS = {
@@ -228,6 +246,7 @@ JOBS = {
         functional_dimension,
     )
 }
+NAMES = {rule: list(inspect.signature(job).parameters)[1:] for rule, job in JOBS.items()}  # of the wildcards it takes
 
 
 def asked(*held, seconds=0):

@@ -2,7 +2,6 @@
 """Store the activations that a checkpoint's model has on the samples of a split."""
 
 import argparse
-import json
 from pathlib import Path
 
 from actdim import errors, registered
@@ -25,26 +24,15 @@ def main():
     layers = layer_names(trained.model, arguments.layers)
     split = load_samples(trained.settings)[arguments.split]
     attributes = {
-        **attributes_of(trained.source),
+        **trained.source,
         "split": arguments.split,
-        "made_by": json.dumps(
-            made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "h5py")),
-        ),
+        "made_by": made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "h5py")),
     }
     samples = on_device(split, data_set(trained.settings), trained.device)
     single = dump(arguments.output, trained.model, samples, split.index, layers, attributes)
     print(f"{len(split.labels)} samples of {arguments.split}, layers {', '.join(layers)}")
     for layer in sorted(single):
         print(f"{layer}: stored as float32, for float16 would lose too much")
-
-
-def attributes_of(source):
-    """Return a source as HDF5 attributes: dicts as JSON, and none where there is no value."""
-    return {
-        key: json.dumps(value) if isinstance(value, dict) else value
-        for key, value in source.items()
-        if value is not None
-    }
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 """Find the nearest neighbors of every sample in the activations of one layer."""
 
 import argparse
-import json
 from pathlib import Path
 
 from actdim import errors, neighbors
@@ -39,8 +38,8 @@ def main():
                 file,
                 {
                     "seed": arguments.seed,
-                    "source": json.dumps(source),
-                    "made_by": json.dumps(made_by(__file__, libraries=("numpy", "numba", "pynndescent"))),
+                    "source": source,
+                    "made_by": made_by(__file__, libraries=("numpy", "numba", "pynndescent")),
                 },
             )
 

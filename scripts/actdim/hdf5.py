@@ -30,11 +30,16 @@ class Lists(NamedTuple):
 
 
 def note(thing, about):
-    """Write attributes of a file, group or data set; texts of fixed length, for HDF5 puts others where none check them.
+    """Write attributes of a file, group or data set, dicts as JSON, and none where there is no value (None).
 
-    (In its global heap, of which one wrong byte can keep it busy for good.)
+    Texts are of fixed length, for HDF5 puts others where none check them: in its global heap, of which one wrong byte
+    can keep it busy for good.
     """
     for key, value in about.items():
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            value = json.dumps(value)
         if isinstance(value, str):
             value = np.array(value.encode(), dtype=h5py.string_dtype("utf-8", max(1, len(value.encode()))))
         thing.attrs[key] = value

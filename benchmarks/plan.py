@@ -3,7 +3,7 @@
 
     python benchmarks/plan.py    # about five minutes on 2 cores
 
-The bare one has the same five steps from training to a table and as many jobs of each, and nothing else: no logs,
+The bare one has the same steps from training to a table and as many jobs of each, and nothing else: no logs,
 benchmarks, parameters, environments, resources or functions, and no study to check. Dry runs in turn.
 """
 
@@ -22,6 +22,7 @@ REPEATS = 3
 BARE = """
 FILES = [f"{{run}}/id/{{e}}/{{at}}/{{layer}}.json" for run, ats, layers, es in {runs}
     for at in range(ats) for layer in range(layers) for e in range(es)]
+FILES += [f"{{run}}/pca/{{at}}.json" for run, ats, _, _ in {runs} for at in range(ats)]
 
 rule all:
     input: "table.csv"
@@ -34,6 +35,11 @@ rule tabulate:
 rule estimate:
     input: "{{run}}/neighbors/{{at}}/{{layer}}.h5"
     output: "{{run}}/id/{{estimator}}/{{at}}/{{layer}}.json"
+    shell: "touch {{output}}"
+
+rule pca:
+    input: "{{run}}/activations/{{at}}.h5"
+    output: "{{run}}/pca/{{at}}.json"
     shell: "touch {{output}}"
 
 rule neighbors:

@@ -9,7 +9,7 @@ import socket
 import tarfile
 from pathlib import Path
 
-from actdim import errors
+from actdim import errors, space
 from actdim.registry import DOWNLOADED
 
 PATIENCE = 60  # seconds in which the server should send something
@@ -34,7 +34,7 @@ def main():
 def download(name, output):
     """Download a data set to the folder `output`, which appears when all of it could be read, or not at all.
 
-    Raises UserError where the download fails.
+    Raises UserError where the download fails, NoSpace where the disk is full.
     """
     import torchvision
 
@@ -48,6 +48,7 @@ def download(name, output):
             kind(beside, download=True, **part)
         beside.replace(output)
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, tarfile.TarError) as error:
+        space.explain(output, beside, error, None)
         reason = " ".join(f"{type(error).__name__} {error}".split())
         raise errors.UserError(
             f"{name} could not be downloaded ({reason}); try again, or copy its files to {output}"

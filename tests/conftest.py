@@ -1,9 +1,13 @@
 """Fixtures: a copy of the project with a tiny study, and the real Snakemake run on it."""
 
+import contextlib
+import functools
+import http.server
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,6 +30,11 @@ class Project:
 
     def __init__(self, folder):
         self.folder = folder
+
+    def copy(self, folder):
+        """Copy all that there is to a folder, which may exist; return the Project there."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return Project(folder)
 
     def write(self, study=STUDY, name="tiny", **config):
         """Write the study and a config that names it alone."""
@@ -91,5 +100,20 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def done(finished, tmp_path):
     """A copy of the finished project, for a test to change."""
-    shutil.copytree(finished.folder, tmp_path / "project")
-    return Project(tmp_path / "project")
+    return finished.copy(tmp_path / "project")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(folder):
+    """Serve the files of a folder; gives the address."""
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{served.server_port}/"
+    served.shutdown()

@@ -1,19 +1,16 @@
 """Downloading: from a real server, whole or not at all, and nothing is trained again for it."""
 
 import copy
-import functools
-import http.server
 import os
 import shutil
 import socket
-import threading
 
 import pandas as pd
 import pytest
 import torchvision
 from actdim.datasets import data_set
 from actdim.errors import UserError
-from conftest import STUDY, Project, copy_project
+from conftest import STUDY, copy_project, serving
 from download_dataset import download
 from image_files import md5, pack_cifar, write_cifar, write_mnist, write_svhn
 from test_image_datasets import assert_same, build
@@ -21,21 +18,12 @@ from test_image_datasets import assert_same, build
 RUN = "results/tiny/weight_decay~0/seed~0"
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A folder and the address at which a server offers its files."""
     folder = tmp_path_factory.mktemp("server")
-    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{served.server_port}/"
-    served.shutdown()
+    with serving(folder) as address:
+        yield folder, address
 
 
 def resources(folder):
@@ -167,8 +155,7 @@ def finished_mnist(server, tmp_path_factory):
 
 @pytest.fixture
 def done_mnist(finished_mnist, tmp_path):
-    shutil.copytree(finished_mnist.folder, tmp_path / "project")
-    return Project(tmp_path / "project")
+    return finished_mnist.copy(tmp_path / "project")
 
 
 def test_from_the_server_to_the_table(finished_mnist):

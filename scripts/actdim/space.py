@@ -21,13 +21,13 @@ class Shortage(OSError):
 def explain(path, beside, error, size):
     """Raise NoSpace where `error`, of writing `path` by way of the file `beside`, came of a full disk.
 
-    size: the bytes that the file needs, None where nobody knows. Libraries wrap the reason: HDF5 and torch raise a
-    RuntimeError.
+    beside: a file, or a folder of files; size: the bytes that it needs, None where nobody knows. Libraries wrap the
+    reason: HDF5 and torch raise a RuntimeError.
     """
     disk = os.statvfs(path.parent)
-    free, written, taken = disk.f_bavail * disk.f_frsize, 0, 0
-    if beside.exists():
-        written, taken = beside.stat().st_size, beside.stat().st_blocks * 512
+    found = [file.stat() for file in (beside, *beside.rglob("*")) if file.is_file()]
+    written, taken = sum(file.st_size for file in found), 512 * sum(file.st_blocks for file in found)
+    free = disk.f_bavail * disk.f_frsize
     codes = {getattr(one, "errno", None) for one in chain(error)}
     size = next((one.size for one in chain(error) if isinstance(one, Shortage)), size)
     if errno.EDQUOT in codes:

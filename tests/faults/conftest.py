@@ -1,14 +1,10 @@
 """What the tests of faults share. Those that take long are marked `slow_faults`: `make test-faults` runs all."""
 
-import functools
-import http.server
-import shutil
 import subprocess
-import threading
 
 import pytest
-from conftest import Project, copy_project
-from test_download import Quiet, download_from
+from conftest import copy_project, serving
+from test_download import download_from
 
 from faults.harness import write_studies
 
@@ -17,21 +13,17 @@ from faults.harness import write_studies
 def every_rule(tmp_path_factory):
     """A project whose studies touch every rule, not yet run; not to be changed."""
     folder = tmp_path_factory.mktemp("server")
-    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    project = copy_project(tmp_path_factory.mktemp("every_rule") / "project")
-    download_from((folder, f"http://127.0.0.1:{served.server_port}/"), project, tmp_path_factory.mktemp("published"))
-    write_studies(project)
-    yield project
-    served.shutdown()
+    with serving(folder) as address:
+        project = copy_project(tmp_path_factory.mktemp("every_rule") / "project")
+        download_from((folder, address), project, tmp_path_factory.mktemp("published"))
+        write_studies(project)
+        yield project
 
 
 @pytest.fixture(scope="session")
 def undisturbed(every_rule, tmp_path_factory):
     """The same, run to its end without a fault; not to be changed."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "project"
-    shutil.copytree(every_rule.folder, folder)
-    project = Project(folder)
+    project = every_rule.copy(tmp_path_factory.mktemp("undisturbed") / "project")
     project.snakemake()
     return project
 
@@ -39,8 +31,7 @@ def undisturbed(every_rule, tmp_path_factory):
 @pytest.fixture
 def fresh(every_rule, tmp_path):
     """A copy of the project whose studies touch every rule, for a test to run and to disturb."""
-    shutil.copytree(every_rule.folder, tmp_path / "project")
-    return Project(tmp_path / "project")
+    return every_rule.copy(tmp_path / "project")
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ import sys
 import threading
 
 import pytest
-from conftest import ROOT, Project
+from actdim.errors import NoSpace
+from conftest import ROOT, serving
+from download_dataset import download
+from test_download import offer
 
 from faults.harness import RULES, content, lost
 
@@ -89,6 +92,22 @@ def test_disk_that_takes_no_file(fault, program, finished, disk, tmp_path):
     assert re.search(rf"^{program}\.py: {small}/[^:]*: .*{reason}", done.stderr), done.stderr
 
 
+def test_download_to_a_full_disk(disk, tmp_path, monkeypatch):
+    small = disk(tmp_path / "disk", "size=1m")
+    (tmp_path / "server").mkdir()
+    with serving(tmp_path / "server") as address:
+        offer("mnist", (tmp_path / "server", address), tmp_path / "published", monkeypatch)
+        ballast = fill(small)
+        os.truncate(ballast, ballast.stat().st_size - 32768)
+        with pytest.raises(
+            NoSpace, match=rf"^{small}/mnist: no space left on its disk; it needs more than [\d,]+ bytes"
+        ):
+            download("mnist", small / "mnist")
+        assert [file.name for file in small.iterdir()] == ["ballast"]
+        ballast.unlink()
+        download("mnist", small / "mnist")
+
+
 def snakemake(project, *arguments):
     """Run Snakemake on a full disk; return the finished process and whether a line of ours or of a log says so."""
     done = project.run("snakemake", "--cores", "2", *arguments)
@@ -136,14 +155,14 @@ def test_a_full_disk_has_no_room_for_the_log_either(done, finished, disk):
 @pytest.mark.slow_faults
 def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
     """Not a page is free for outputs or logs while the jobs of one rule after the other run; then they run again."""
-    results, named = disk(fresh.folder / "results", "size=50m"), 0
+    results, unnamed = disk(fresh.folder / "results", "size=50m"), []
     rules = [rule for rule in RULES if rule not in ("plan", "train, second stage")]
     for rule in rules:
         with kept_full(results):
             done, lines = snakemake(fresh, "--until", rule)
         assert done.returncode == 1, rule
         assert lines, (rule, done.stderr)
-        named += any(re.search(r"^\w+\.py: \S+: no space left on its disk", line) for line in lines)
+        unnamed += [] if any(re.search(r"^\w+\.py: \S+: no space left on its disk", line) for line in lines) else [rule]
         if rule == "train":  # Snakemake stops between the stages of a rule that it is to run no further than
             fresh.snakemake("results/tables/training.csv")
             (fresh.folder / "results/tables/training.csv").unlink()
@@ -152,16 +171,15 @@ def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
     fresh.snakemake()
     different = lost(fresh, undisturbed)
     with capsys.disabled():
-        print(f"\nfull disk: {len(rules)} rules, {named} named the file; results lost: {len(different)}")
+        print(f"\nfull disk: {len(rules)} rules, the file not named by {unnamed}; results lost: {len(different)}")
     assert not different
 
 
 @pytest.mark.slow_faults
 def test_a_disk_that_fills_up_again_and_again(every_rule, undisturbed, disk, tmp_path, capsys):
     """The whole project, Snakemake's own records too, on a disk that grows a little whenever a run has failed."""
-    project, moments = Project(tmp_path / "project"), random.Random(0)
-    small = disk(project.folder, "size=50m")
-    shutil.copytree(every_rule.folder, small, dirs_exist_ok=True)
+    small, moments = disk(tmp_path / "project", "size=50m"), random.Random(0)
+    project = every_rule.copy(small)
     room = shutil.disk_usage(small).used // 1024 + 8
     faults = 0
     while True:

@@ -26,6 +26,8 @@ from actdim.selectivity import class_selectivity, mutual_information, rank_corre
 from actdim.settings import check
 from actdim.trained import load_trained
 
+NO_SELECTIVITY = "no unit has a class selectivity, for each is negative on a sample, or 0 on all"
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -84,11 +86,13 @@ def measure(model, name, samples, settings):
         f"{split}_accuracy_lost": accuracy_lost(model, layer, own, settings.clamp) for split, own in samples.items()
     }
     of_class = about_class(activations_of_units(model, name, samples["validation"]), samples["validation"], settings)
+    selectivity = mean_of(of_class["selectivity"])
     return {
         "units": len(layer.mean),
+        "reason": NO_SELECTIVITY if selectivity is None else None,
         "area": {split: curve["area"] for split, curve in ablation.items()},
         "area_std": {split: curve["area_std"] for split, curve in ablation.items()},
-        "mean_selectivity": mean_of(of_class["selectivity"]),
+        "mean_selectivity": selectivity,
         "correlations": rank_correlations({**of_class, **lost}),
         "ablation": ablation,
         "noise": noise,

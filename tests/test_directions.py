@@ -235,6 +235,18 @@ def test_mistakes_are_one_line(probed, arguments, message):
     assert done.stderr == f"ablate_directions.py: {message}\n"
 
 
+def test_units_without_a_selectivity_have_a_reason(probed):
+    """Before its ReLU each unit of a layer is negative on some sample."""
+    output, run = probed
+    assert run("hidden1.0", "orders=1", "samples=200", "noise=[0]").returncode == 0
+    found = json.loads(output.read_text())
+    assert found["mean_selectivity"] is None
+    assert 0 < found["area"]["train"] < 1
+    assert found["reason"] == "no unit has a class selectivity, for each is negative on a sample, or 0 on all"
+    assert run("hidden1", "orders=1", "samples=200", "noise=[0]").returncode == 0
+    assert json.loads(output.read_text())["reason"] is None
+
+
 def test_a_diverged_model_has_a_reason(finished, tmp_path):
     checkpoint = next(finished.folder.glob("results/tiny/*/*/checkpoints/*/00004.pt"))
     state = torch.load(checkpoint, weights_only=True)

@@ -305,6 +305,18 @@ def test_a_diverged_network_has_no_rank():
     assert result["reason"] == "the derivatives are not finite"
 
 
+class Choosy(nn.Linear):
+    """A model that looks at the values of its input."""
+
+    def forward(self, inputs):
+        return super().forward(inputs if inputs.sum() > 0 else -inputs)
+
+
+def test_a_model_that_cannot_be_batched_has_a_reason():
+    with pytest.raises(UserError, match=r"^torch\.func cannot differentiate this model sample by sample: vmap: .*$"):
+        measure(Choosy(4, 3), normal(9, 4))
+
+
 def test_the_model_stays_as_it_is():
     model = make(IMAGES, name="resnet18", width=1).train()
     before = {name: values.clone() for name, values in model.state_dict().items()}

@@ -9,6 +9,7 @@ from actdim import registered, registry
 from actdim.activations import forward, layer_names
 from actdim.datasets import DataSet
 from actdim.errors import UserError
+from conftest import STUDY
 from torchvision import models
 
 COLOR = DataSet(shape=(3, 32, 32), classes=4, sizes={"train": 40, "validation": 60}, load=dict)
@@ -136,6 +137,32 @@ def test_a_pretrained_network_is_measured(own, tmp_path):
     assert "train" not in own.planned()
     (own.folder / "shades.py").write_text("DIVISOR = 2\n")
     assert own.planned()["train"] == 1
+
+
+FICKLE = """
+import torch
+
+
+class Fickle(torch.nn.Linear):
+    def forward(self, inputs):
+        rows = torch.arange(10, device=inputs.device)
+        return super().forward(inputs.flatten(1).put_(rows, torch.zeros(10, device=inputs.device)))
+
+
+def fickle(data):
+    return Fickle(64, data.classes)
+"""
+
+
+def test_a_model_that_is_not_deterministic_is_refused(project):
+    (project.folder / "mine.py").write_text(FICKLE)
+    project.write({**STUDY, "model": {"name": "mine:fickle"}, "activations": {"at": [4], "layers": ["input"]}})
+    assert project.run("snakemake", "--cores", "2").returncode == 1
+    log = next(project.folder.glob("results/tiny/weight_decay~0/*/logs/train/*.log")).read_text()
+    assert log.splitlines()[-1] == (
+        "train.py: the model's put_ has no deterministic implementation here; have it compute that otherwise"
+    )
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ class NoSpace(UserError):
 
 
 def run(main):
-    """Run `main()` as a program: a UserError becomes one line on stderr and exit status 1."""
+    """Run `main()` as a program: a mistake of the user, or a fault of a disk, becomes one line and exit status 1.
+
+    An operation of the user's own model that torch refuses where results must be the same each time is a mistake too.
+    """
     try:
         main()
         sys.stdout.flush()  # to a log, whose disk may be full
@@ -32,6 +35,12 @@ def run(main):
             os._exit(1)  # the usual exit would try to say it again
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror or error}")
+        sys.exit(1)
+    except RuntimeError as error:
+        operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+        if not found:
+            raise
+        say(f"the model's {operation} has no deterministic implementation here; have it compute that otherwise")
         sys.exit(1)
 
 

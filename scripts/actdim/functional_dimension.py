@@ -267,6 +267,7 @@ def jacobian(function, names, inputs, chunk):
 
     rows: a slice of (n * outputs), that of a few samples; derivatives: (rows, values of the parameter) float64.
     chunk: bytes that derivatives may take at once.
+    Raises UserError for a model that torch.func cannot run on a batch of samples each by itself.
     """
     at = {name: function.model.get_parameter(name) for name in names}
 
@@ -278,7 +279,11 @@ def jacobian(function, names, inputs, chunk):
     n = max(1, int(chunk // of_sample(function, sum(function.sizes[name] for name in names))))
     with sdpa_kernel(SDPBackend.MATH):  # the only attention that vmap knows
         for first, part in zip(range(0, len(inputs), n), inputs.split(n), strict=True):
-            found = derivatives(at, part)
+            try:
+                found = derivatives(at, part)
+            except RuntimeError as error:
+                reason = str(error).partition("\n")[0]
+                raise UserError(f"torch.func cannot differentiate this model sample by sample: {reason}") from None
             rows = slice(first * function.outputs, (first + len(part)) * function.outputs)
             yield rows, [found[name].reshape(rows.stop - rows.start, -1) for name in names]
 

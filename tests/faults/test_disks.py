@@ -175,15 +175,27 @@ def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
     assert not different
 
 
+def of_size(folder):
+    """The pages of a disk that are taken, and the option that sets how many there are."""
+    return shutil.disk_usage(folder).used // 4096, "nr_blocks"
+
+
+def of_files(folder):
+    """The same of its inodes."""
+    disk = os.statvfs(folder)
+    return disk.f_files - disk.f_ffree, "nr_inodes"
+
+
 @pytest.mark.slow_faults
-def test_a_disk_that_fills_up_again_and_again(every_rule, undisturbed, disk, tmp_path, capsys):
+@pytest.mark.parametrize("limit", [of_size, of_files])
+def test_a_disk_that_fills_up_again_and_again(limit, every_rule, undisturbed, disk, tmp_path, capsys):
     """The whole project, Snakemake's own records too, on a disk that grows a little whenever a run has failed."""
     small, moments = disk(tmp_path / "project", "size=50m"), random.Random(0)
     project = every_rule.copy(small)
-    room = shutil.disk_usage(small).used // 1024 + 8
-    faults = 0
+    taken, option = limit(small)
+    room, faults = taken + 2, 0
     while True:
-        subprocess.run(["mount", "-o", f"remount,size={room}k", small], check=True)
+        subprocess.run(["mount", "-o", f"remount,{option}={room}", small], check=True)
         done, lines = snakemake(project)
         if done.returncode == 0:
             break
@@ -192,5 +204,5 @@ def test_a_disk_that_fills_up_again_and_again(every_rule, undisturbed, disk, tmp
         room = int(room * moments.uniform(1.01, 1.2))
     different = lost(project, undisturbed)
     with capsys.disabled():
-        print(f"\na disk that fills up: {faults} times full, {room} kB at last; results lost: {len(different)}")
+        print(f"\na disk that fills up: {faults} times full, {option}={room} at last; results lost: {len(different)}")
     assert not different

@@ -1,8 +1,8 @@
 """The memory and time that jobs ask for, by what their study says: points x features, the model, epochs, the method.
 
 Memory is the sum of what a job holds, by the formulas here, times MARGIN. Time is by rates far below those of a current
-machine, FLOOR at least, so that a job is not stopped for its limit on an ordinary one. A job that is tried again asks
-for more (see common.smk). Nothing here imports torch, for it is asked while Snakemake plans.
+machine, and not below a floor, so that a job is not stopped for its limit on an ordinary one. A job that is tried again
+asks for more (see common.smk). Nothing here imports torch, for it is asked while Snakemake plans.
 """
 
 import functools
@@ -20,7 +20,7 @@ from actdim.paths import BY_CLASS, dump_of, sample_sets
 from actdim.studies import Run, Study, evaluated, layers_of
 
 MARGIN = 1.5
-FLOOR = 10  # minutes
+FLOOR, SHARED_FLOOR = 10, 2  # minutes: of a job, and of one of many in a submission, which asks for the time of all
 # Bytes of a program and its libraries, measured as its largest resident size on tiny data, rounded up.
 TRAINING, NUMPY, NUMBA, TORCH, PANDAS, SNAKEMAKE = 850e6, 90e6, 250e6, 350e6, 200e6, 600e6
 CUDA = 3e9  # what torch takes beside that to use a GPU
@@ -107,7 +107,7 @@ def find_neighbors(of, samples, layer):
     of_class = 4 * n * features if samples.endswith(BY_CLASS) else 0
     seconds = max(neighbors.seconds(method, n, features) for method in methods)
     groups = of.classes if of_class else 1
-    return asked(NUMPY, max(*held, decimated), of_class, seconds=SLOWER * (seconds + 3 * groups))
+    return shared(NUMPY, max(*held, decimated), of_class, seconds=SLOWER * (seconds + 3 * groups))
 
 
 def memory_of_search(method, n, features, k):
@@ -127,7 +127,7 @@ def memory_of_search(method, n, features, k):
 def estimate_id(of, samples):
     """The lists and what is made of them; twonn_fit goes through all in every subsample."""
     n, k = points_of(of, samples), of.study.neighbors.k
-    return asked(NUMPY, 32 * n * k, seconds=SLOWER * (2 + 2e-6 * n * k))
+    return shared(NUMPY, 32 * n * k, seconds=SLOWER * (2 + 2e-6 * n * k))
 
 
 def estimate_pca(of, samples, layer):
@@ -135,7 +135,7 @@ def estimate_pca(of, samples, layer):
     n, features = points_of(of, samples), of.model.layers[layer]
     short, long = sorted((n, features))
     chunk = min(4 * n * features, PCA_CHUNK)
-    return asked(NUMPY, 4 * chunk, 12 * short**2, seconds=SLOWER * (1 + 6e-11 * short**2 * (long + short)))
+    return shared(NUMPY, 4 * chunk, 12 * short**2, seconds=SLOWER * (1 + 6e-11 * short**2 * (long + short)))
 
 
 def ablate_directions(of, layer):
@@ -144,7 +144,7 @@ def ablate_directions(of, layer):
     units, samples = model.units[layer], probed(of.study.directions, of.sizes)
     batch = DUMPED_AT_ONCE * (model.saved + 32 * model.layers[layer])
     seconds = reading(of) + work(of, samples * changes_of(of.study.directions, units))
-    return asked(of_torch(of), 24 * model.parameters, batch, 16 * min(1000, units) * units, seconds=seconds)
+    return shared(of_torch(of), 24 * model.parameters, batch, 16 * min(1000, units) * units, seconds=seconds)
 
 
 def changes_of(directions, units):
@@ -192,7 +192,7 @@ def of_tables(studies, config):
     number of results.
     """
     rows = rows_of(studies, config.estimators)
-    table = asked(PANDAS, OF_ROW * rows, seconds=OF_ROW_SECONDS * rows)
+    table = shared(PANDAS, OF_ROW * rows, seconds=OF_ROW_SECONDS * rows)
     planning = asked(SNAKEMAKE, OF_JOB * rows, seconds=SLOWER * 2e-3 * rows)
     return lambda rule: planning if rule in ("plan", "report") else table
 
@@ -249,9 +249,12 @@ JOBS = {
 NAMES = {rule: list(inspect.signature(job).parameters)[1:] for rule, job in JOBS.items()}  # of the wildcards it takes
 
 
-def asked(*held, seconds=0):
+def asked(*held, seconds, floor=FLOOR):
     """Return the Asked of a job that holds so many bytes and takes so many seconds; megabytes by the hundred."""
-    return Asked(100 * math.ceil(MARGIN * sum(held) / 1e8), max(FLOOR, math.ceil(seconds / 60)))
+    return Asked(100 * math.ceil(MARGIN * sum(held) / 1e8), max(floor, math.ceil(seconds / 60)))
+
+
+shared = functools.partial(asked, floor=SHARED_FLOOR)  # of a job that slurm/config.yaml submits with many others
 
 
 def of_torch(of):

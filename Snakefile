@@ -32,5 +32,8 @@ onsuccess:
     from actdim.missing import missing  # only here, for to import pandas takes a second
 
     if any(job.rule.name == "all" for job in workflow.dag.jobs):
-        for line in missing("results/tables"):
-            print(line, file=sys.stderr)
+        try:
+            for line in missing("results/tables"):
+                print(line, file=sys.stderr)
+        except UserError as mistake:  # a table that the user has changed
+            print(mistake, file=sys.stderr)

@@ -13,7 +13,7 @@ sys.path.append(f"{workflow.basedir}/scripts")
 
 from actdim import locks, planned, provenance
 from actdim.datasets.published import default_folder
-from actdim.errors import UserError
+from actdim.errors import TELL, UserError
 from actdim.paths import (
     ACTIVATIONS,
     BY_CLASS,
@@ -45,7 +45,7 @@ try:
 except UserError as mistakes:
     sys.exit(str(mistakes))
 
-shell.prefix(f"set -euo pipefail; {locks.HOLD}{locks.TELL}")  # the first is what Snakemake sets itself
+shell.prefix(f"set -euo pipefail; {locks.HOLD}{TELL}")  # the first is what Snakemake sets itself
 
 
 onstart:
@@ -54,7 +54,11 @@ onstart:
     # Snakemake's own handler of SIGTERM takes a lock that the thread it interrupts may hold, and then waits for ever.
     signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
     if not workflow.local_exec:
-        planned.keep(config, CONFIG, STUDIES)
+        locks.sign(locks.held[-1], locks.ELSEWHERE)
+        try:
+            planned.keep(config, CONFIG, STUDIES)
+        except UserError as mistake:
+            sys.exit(str(mistake))
 
 
 def one_of(names):

@@ -17,7 +17,7 @@ from actdim.paths import MADE_BY, wildcards_of
 from actdim.resources import Asked, asking
 from actdim.studies import load_all
 
-ON_GPU = ("train", "dump_activations")
+ON_GPU = ("train", "dump_activations", "ablate_directions", "functional_dimension")  # where there is one
 WRITERS = ("train", "dump_activations", "find_neighbors")  # of what takes space
 
 

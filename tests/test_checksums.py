@@ -1,11 +1,12 @@
 """What checksums promise of the files that carry them."""
 
+import fcntl
 import sys
 
 import h5py
 import numpy as np
 import pytest
-from actdim import exact, hdf5
+from actdim import exact, files, hdf5
 from actdim.checksums import digest
 from actdim.errors import UserError
 from actdim.layers import of_rows
@@ -71,11 +72,14 @@ def test_a_file_of_someone_else_needs_no_checksum_but_ours_does(tmp_path):
     values = np.random.default_rng(0).normal(size=(10, 8)).astype(np.float16)
     with h5py.File(tmp_path / "theirs.h5", "w") as file:
         file["layers/x"] = values
-        file.attrs["note"] = "text"
+        file["points"] = np.arange(10)
+        file["points"].make_scale("points")
+        file["layers/x"].dims[0].attach_scale(file["points"])
+        file.attrs.update(note="{text}", format="of mine", names=["cat", "dog"], lr=0.1, loss=np.nan)
     with hdf5.open_layer(tmp_path / "theirs.h5", "x") as (points, labels, source):
         np.testing.assert_array_equal(points[:], values)
         assert labels is None
-        assert source == {"note": "text", "layer": "x"}
+        assert source == {"note": "{text}", "lr": 0.1, "loss": None, "layer": "x"}
     store(tmp_path / "ours.h5", values)
     for lost in (
         lambda file: file.attrs.pop("checksum"),
@@ -88,10 +92,36 @@ def test_a_file_of_someone_else_needs_no_checksum_but_ours_does(tmp_path):
         with h5py.File(tmp_path / "x.h5", "a") as file:
             lost(file)
         with (
-            pytest.raises(UserError, match=r"not a whole HDF5 file .*; delete it and run snakemake again"),
+            pytest.raises(
+                UserError, match=r"not a whole HDF5 file .*; if it is one of actdim's, delete it and run snake"
+            ),
             hdf5.open_layer(tmp_path / "x.h5", "x"),
         ):
             pass
+
+
+def test_a_file_in_use_is_not_called_damaged(tmp_path):
+    store(tmp_path / "a.h5", np.ones((10, 8), np.float16))
+    with open(tmp_path / "a.h5", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does for one that writes
+        with (
+            pytest.raises(UserError, match=r"a.h5: cannot be read now \(.*lock file.*\); if it stays so, delete it"),
+            hdf5.open_layer(tmp_path / "a.h5", "x"),
+        ):
+            pass
+
+
+def test_one_process_at_a_time_writes_a_file(tmp_path):
+    """The second is refused, and what the first writes is whole."""
+    with files.whole(tmp_path / "x.txt") as beside:
+        beside.write_text("mine")
+        with (
+            pytest.raises(UserError, match=r"x.txt: another process is writing it; wait for that one or stop it"),
+            files.whole(tmp_path / "x.txt") as theirs,
+        ):
+            theirs.write_text("theirs")
+    assert [file.name for file in tmp_path.iterdir()] == ["x.txt"]
+    assert (tmp_path / "x.txt").read_text() == "mine"
 
 
 def test_the_digest_tells_values_types_and_shapes_apart():

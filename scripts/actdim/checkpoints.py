@@ -31,7 +31,7 @@ def load(path, device="cpu", remedy=TRAIN_AGAIN):
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError):
+    except pickle.UnpicklingError:  # it holds what could run code
         raise UserError(f"{path}: not a checkpoint; {remedy}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"{path}: not a checkpoint of format {FORMAT}; {remedy}")

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+TELL = "exec 8>&2; export ACTDIM_STDERR=8; "  # what every job's shell runs first, for `say` to use
+
 
 class UserError(Exception):
     """Something the user can mend; its text says what is wrong, where, and what would be right."""
@@ -55,7 +57,7 @@ def log():
 def say(what):
     """Write a line to standard error; where that is a log on a full disk, to the standard error of Snakemake.
 
-    The latter is the descriptor in the variable ACTDIM_STDERR, which rules/common.smk opens for every job.
+    The latter is the descriptor in the variable ACTDIM_STDERR; see TELL.
     """
     line = f"{Path(sys.argv[0]).name}: {what}\n"
     try:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all; JSON and tables that tell whether they are what was written."""
 
 import contextlib
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -19,20 +20,34 @@ def whole(path, size=None):
     """Yield a path beside `path` to write to; on success it becomes `path`, on failure it is removed.
 
     The bytes are on disk before the name appears, so a crash leaves the old file or none.
-    size: the bytes that it needs, where they are known, to say so. Raises NoSpace where the disk is full.
+    size: the bytes that it needs, where they are known, to say so. Raises NoSpace where the disk is full, UserError
+    where another process is writing the same file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
+    with contextlib.ExitStack() as undo:
+        try:
+            with open(beside, "ab") as file:
+                take(file, path)
+                undo.callback(beside.unlink, missing_ok=True)
+                yield beside
+                flush(beside)
+                beside.replace(path)
+                undo.pop_all()
+        except Exception as error:
+            explain(path, beside, error, size)
+            raise
+
+
+def take(file, path):
+    """Lock an open file, for this process alone to write what is to lie at `path`."""
     try:
-        yield beside
-        flush(beside)
-        beside.replace(path)
-    except Exception as error:
-        explain(path, beside, error, size)
-        raise
-    finally:
-        beside.unlink(missing_ok=True)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{path}: another process is writing it; wait for that one or stop it") from None
+    except OSError:
+        pass  # a file system without locks
 
 
 def flush(path):

@@ -18,6 +18,7 @@ from actdim.space import SMALL, Shortage, reserve
 
 FORMAT = 2
 INPUT = "input"  # the layer that is the data itself
+PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EIO, errno.ESTALE)  # a file in use, a disk out of reach
 LIBRARY = ("v110", "v110")  # of HDF5: the first with checksums of all that says where data lie
 
 
@@ -73,7 +74,7 @@ def create(path, size=0):
     """
     if shutil.disk_usage(path.parent).free < SMALL:
         raise Shortage(errno.ENOSPC, size + SMALL)
-    with h5py.File(path, "w", libver=LIBRARY) as file:
+    with h5py.File(path, "w", libver=LIBRARY, locking=False) as file:  # files.whole has locked it
         make_room(file, size)
         yield file
     os.truncate(path, path.stat().st_size)  # gives back what was reserved in vain
@@ -92,7 +93,7 @@ def open_layer(path, layer):
     source: what the file says of them, for the results to say it too: study, settings, checkpoint, layer, depth,
     feeds_classifier, accuracies and losses, as far as it does.
     Raises UserError where the file or the layer is missing, damaged or of another format. A file of someone else's,
-    which states no format, has no checksums.
+    of which the format is no number, has no checksums.
     """
     with open_file(path) as (file, ours):
         with damage(path):
@@ -109,7 +110,7 @@ def open_layer(path, layer):
                 require_sealed(file["labels"], labels)
                 source = {**require_sealed(file), **require_sealed(data, str(data.dtype), data.shape, sums)}
             else:
-                source = {**attributes(file), **attributes(data)}
+                source = {**simple_attributes(file), **simple_attributes(data)}
             source["layer"] = layer
             source.pop("format", None)
         yield Layer(path, data, sums), labels, source
@@ -127,10 +128,11 @@ def open_file(path):
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
         found = file.attrs.get("format")
+        ours = isinstance(found, np.integer)
     with file:
-        if found not in (None, FORMAT):
+        if ours and found != FORMAT:
             raise UserError(f"{path}: has format {found}, not {FORMAT}; {AGAIN}")
-        yield file, found is not None
+        yield file, ours
 
 
 @contextlib.contextmanager
@@ -141,12 +143,27 @@ def damage(path):
     except (UserError, PermissionError, IsADirectoryError):
         raise
     except Exception as error:
-        raise UserError(f"{path}: not a whole HDF5 file ({' '.join(str(error).split())}); {AGAIN}") from None
+        reason = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) in PASSING:
+            raise UserError(f"{path}: cannot be read now ({reason}); if it stays so, {AGAIN}") from None
+        raise UserError(f"{path}: not a whole HDF5 file ({reason}); if it is one of actdim's, {AGAIN}") from None
 
 
 def attributes(thing):
     """Return the attributes of a file, group or data set, but its checksum, as plain Python values."""
     return {key: plain(value) for key, value in thing.attrs.items() if key != "checksum"}
+
+
+def simple_attributes(thing):
+    """Return those attributes of someone else's file or data set that are a number or a text, JSON or not."""
+    found = {}
+    for key, value in thing.attrs.items():
+        if isinstance(value, str | np.number | np.bool_):
+            try:
+                found[key] = plain(value)
+            except ValueError:
+                found[key] = value  # {not JSON}
+    return found
 
 
 def plain(value):
@@ -198,7 +215,7 @@ def read_neighbors(path):
     """
     with open_file(path) as (file, ours), damage(path):
         stored = content(file)
-        about = require_sealed(file, *stored) if ours else attributes(file)
+        about = require_sealed(file, *stored) if ours else simple_attributes(file)
         found = dict(zip(stored[::2], stored[1::2], strict=True))
     classes = sorted(int(name.split("/")[1]) for name in found if name.startswith("classes/") and name.count("/") == 1)
     if not classes:

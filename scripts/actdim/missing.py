@@ -11,7 +11,7 @@ SHOWN = 4  # names; of more, the others are counted
 
 def missing(folder):
     """Return lines that say what the tables in a folder have no value of; none where nothing is missing."""
-    tables = {name: read_csv(Path(folder) / f"{name}.csv") for name in TABLES}
+    tables = {name: read_csv(Path(folder) / f"{name}.csv", "study", "reason") for name in TABLES}
     lines = []
     for name, table in tables.items():
         lost = table.dropna(subset="reason")

@@ -42,7 +42,7 @@ def on_paper(run, layers):
     with contextlib.suppress(UserError):  # there is none yet, or it is damaged
         return OnPaper(**read_json(known))
     found = computed(json.dumps(run.settings["model"]), data._replace(sizes=None, load=None), tuple(layers))
-    with contextlib.suppress(FileNotFoundError):  # another Snakemake wrote the same file meanwhile
+    with contextlib.suppress(UserError):  # another Snakemake is writing the same file
         write_json(known, found._asdict())
     return found
 

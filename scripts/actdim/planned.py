@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from actdim.files import whole
+from actdim.files import read_json, write_json
 from actdim.settings import digest
 from actdim.studies import Config, Study
 
@@ -23,11 +23,10 @@ def file_of(config):
 
 def keep(config, checked, studies):
     """Write the Config and {name: Study} that follow from a configuration."""
-    with whole(file_of(config)) as beside:
-        beside.write_bytes(PLANNED.dump_json((checked, studies)))
+    write_json(file_of(config), {"planned": PLANNED.dump_python((checked, studies), mode="json")})
 
 
 def kept(config):
     """Return the Config and {name: Study} kept for a configuration; None where none were."""
     file = file_of(config)
-    return PLANNED.validate_json(file.read_bytes()) if file.exists() else None
+    return PLANNED.validate_python(read_json(file)["planned"]) if file.exists() else None

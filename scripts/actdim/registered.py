@@ -99,4 +99,5 @@ def build(table, settings, *arguments):
     except ValueError as error:
         raise UserError(f"{settings['name']}: {error}") from None
     except OSError as error:
-        raise UserError(f"{settings['name']}: {error.filename}: {error.strerror}") from None
+        where = f"{error.filename}: " if error.filename else ""  # none where a download fills the disk
+        raise UserError(f"{settings['name']}: {where}{error.strerror}") from None

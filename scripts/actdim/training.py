@@ -15,7 +15,8 @@ from actdim import checkpoints
 from actdim.batches import batches, normalize, on_device
 from actdim.datasets import data_set, load_samples
 from actdim.errors import UserError
-from actdim.files import AGAIN, TRAIN_AGAIN, as_json, flush, seal_table, whole, write_json
+from actdim.files import AGAIN, TRAIN_AGAIN, flush, read_json, seal_table, whole, write_json
+from actdim.paths import resume_of
 from actdim.steps import begin, learning_rate, mixed_precision, train_step
 
 EVALUATION_BATCH = 1024
@@ -32,7 +33,7 @@ def train(run, output, previous=None, save_every=10.0):
     All lies in `<output>.resume` until the stage is complete; that folder states the run it belongs to, and a
     stage that was killed goes on from there. Raises UserError where `output` is there already.
     """
-    output, resume = Path(output), Path(f"{output}.resume")
+    output, resume = Path(output), resume_of(output)
     if output.exists() and any(output.iterdir()):
         raise UserError(f"{output}: already there; remove it to train again, or choose another --output")
     training = run["settings"]["training"]
@@ -149,7 +150,7 @@ def snapshot(run, step, metrics, learner):
 def open_resume(run, resume, previous):
     """Make the resume folder this run's own; return the checkpoint to go on from (None: the beginning).
 
-    Raises UserError where another process is training there.
+    Raises UserError where another process is training there, or what it says of its run is damaged.
     """
     resume.mkdir(parents=True, exist_ok=True)
     try:
@@ -158,7 +159,7 @@ def open_resume(run, resume, previous):
     except BlockingIOError:
         raise UserError(f"{resume}: another process is training there; wait for it or stop it") from None
     statement = resume / "run.json"
-    if not statement.exists() or statement.read_text() != as_json(run):
+    if not statement.exists() or read_json(statement, TRAIN_AGAIN) != json.loads(json.dumps(run)):
         if any(resume.iterdir()):
             print(f"{resume}: left by a run with other settings or code; starting anew", flush=True)
         for file in resume.iterdir():
@@ -184,7 +185,8 @@ def restore(checkpoint, run, learner, device, remedy):
         learner.autoencoder.load_state_dict(state["autoencoder"])
     torch.set_rng_state(state["random"]["cpu"].cpu())
     if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([random.cpu() for random in state["random"]["cuda"]])
+        # Of a machine with more GPUs the first ones: a training uses one.
+        torch.cuda.set_rng_state_all([random.cpu() for random in state["random"]["cuda"][: torch.cuda.device_count()]])
     return state["step"], state["metrics"]
 
 

@@ -21,6 +21,8 @@ import yaml
 from actdim import checkpoints, errors, files
 from conftest import ROOT, STUDY
 
+from faults import harness
+
 RUN = "run"  # the one whose files are damaged; the others vary weight decay
 GRID = {RUN: 0, "middle": 0.01, "strong": 0.1}
 STAGES = [f"{run}/to~{until}" for run in GRID for until in (1, 2)]
@@ -144,25 +146,9 @@ def faults(content, flips, seed=0):
 
 def results(folder):
     """What a program has written, but for the time it took."""
-    return {str(path.relative_to(folder)): result(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def result(path):
-    """What a file says, but for the time that its making took."""
-    if path.suffix == ".pt":
-        return repr(torch.load(path, weights_only=True))
-    if path.suffix != ".h5":
-        return path.read_bytes()
-    found = []
-    with h5py.File(path) as file:
-        file.visititems(lambda name, thing: found.append((name, *said_of(thing))))
-        return [("/", *said_of(file)), *found]
-
-
-def said_of(thing):
-    """The attributes and the content of what lies in an HDF5 file, but for the time that its making took."""
-    attributes = {key: repr(value) for key, value in thing.attrs.items() if key not in ("seconds", "checksum")}
-    return attributes, thing[()].tobytes() if isinstance(thing, h5py.Dataset) else None
+    return {
+        str(path.relative_to(folder)): harness.content(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def judge(path, command, lines, damaged, what, expected):
@@ -320,8 +306,15 @@ def test_a_damaged_resume_state_is_named(made):
     state.write_bytes(state.read_bytes()[:-1])
     command = f"train --study tiny.yaml --set weight_decay=0 --continue {RUN}/to~1 --output resumed/to~2"
     program = [sys.executable, ROOT / "scripts/train.py", *shlex.split(command)[1:]]  # which locks for its lifetime
+    statement = Path("resumed/to~2.resume/run.json")
+    stated = statement.read_bytes()
+    statement.write_bytes(flipped(stated, len(stated) // 2, 0xFF))
+    said = subprocess.run(program, capture_output=True, text=True).stderr
+    assert said.startswith("train.py: resumed/to~2.resume/run.json: damaged (")
+    assert len(said.splitlines()) == 1
+    statement.write_bytes(stated)
     said = subprocess.run(program, capture_output=True, text=True).stderr
     assert said.endswith(f"/state.pt: damaged, or a checkpoint of an older format than 2; {files.AGAIN}\n")
     state.unlink()
     subprocess.run(program, check=True)
-    assert result(Path("resumed/to~2/00002.pt")) == result(Path(LAST))
+    assert harness.content(Path("resumed/to~2/00002.pt")) == harness.content(Path(LAST))

@@ -7,6 +7,7 @@ import time
 
 import psutil
 import pytest
+from actdim import locks
 from conftest import copy_project
 
 from faults.harness import content, group_lives, jobs, start
@@ -64,7 +65,7 @@ def test_two_folders_share_nothing(project, finished, tmp_path):
 
 
 def test_jobs_that_outlive_their_snakemake_are_not_run_twice(project, finished):
-    """The one that comes meanwhile is refused by a line; when they are gone the next goes on."""
+    """The one that comes meanwhile is refused by a line; the next one takes over what they have left, done or not."""
     first = start(project, TARGET)
     job = wait_for_job(project, "train", first)
     job.suspend()
@@ -82,18 +83,19 @@ def test_jobs_that_outlive_their_snakemake_are_not_run_twice(project, finished):
     done = project.snakemake(TARGET)
     assert "Removed the lock of a Snakemake that was killed." in done.stderr
     assert_as_finished(project, finished)
+    log = (project.folder / f"{RUN}/logs/train/to~4.log").read_text()
+    assert log.startswith("training on cpu from epoch 4 to 4"), "trained twice"
 
 
 @pytest.mark.parametrize(
-    ("file", "text"),
-    [("actdim.snakemake.lock", "elsewhere\n0123\n"), ("incomplete/cmVzdWx0", '{"external_jobid": "7"}')],
-    ids=["of another machine", "of jobs on a cluster"],
+    "lines", [["another machine", "0123"], locks.ELSEWHERE], ids=["of another machine", "of jobs on a cluster"]
 )
-def test_a_lock_stays_where_nobody_can_tell_from_here_what_lives(file, text, project):
+def test_a_lock_stays_where_nobody_can_tell_from_here_what_lives(lines, project):
     first = start(project, TARGET)
     wait_for_job(project, "train", first)
     kill(first)
-    (project.folder / ".snakemake" / file).write_text(text)
+    with open(project.folder / locks.SNAKEMAKE, "a") as lock:
+        locks.sign(lock, lines)
     done = project.run("snakemake", "--cores", "2", TARGET)
     assert done.returncode == 1
     assert REFUSED in done.stderr

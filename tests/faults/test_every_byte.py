@@ -1,0 +1,76 @@
+"""Every byte of small HDF5 files changed, one at a time: what is read is the very same, or one line names the file."""
+
+import numpy as np
+import pytest
+from actdim import hdf5
+from actdim.errors import UserError
+from actdim.files import whole
+from actdim.layers import of_rows
+from actdim.neighbors import find
+from actdim.subsets import decimate
+
+POINTS = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float16)
+LABELS = np.arange(12) % 2
+
+
+def write_activations(path):
+    with whole(path) as beside, hdf5.create(beside) as file:
+        hdf5.note(file, {"format": hdf5.FORMAT, "study": "tiny", "checkpoint": 4})
+        hdf5.seal(file)
+        file["labels"], file["layers/x"] = LABELS, POINTS
+        hdf5.seal(file["labels"], LABELS)
+        hdf5.note(file["layers/x"], {"depth": 1, "feeds_classifier": True})
+        hdf5.seal_rows(file["layers/x"], of_rows(POINTS))
+
+
+def write_neighbors(path, by_class=False):
+    groups = {"classes/0": POINTS[::2], "classes/1": POINTS[1::2]} if by_class else {"/": POINTS}
+    with whole(path) as beside, hdf5.create(beside) as file:
+        for name, points in groups.items():
+            indices, distances, report = find(points, "exact", 3)
+            decimated = decimate(points, indices, distances, 0)
+            hdf5.write_lists(file.require_group(name), indices, distances, decimated, report)
+        hdf5.seal_neighbors(file, {"study": "tiny"})
+
+
+def read_activations(path):
+    with hdf5.open_layer(path, "x") as (points, labels, source):
+        return repr((points[:].tolist(), labels.tolist(), source))
+
+
+def read_neighbors(path):
+    found, about = hdf5.read_neighbors(path)
+    lists = [
+        (label, *(part.tolist() for part in (of.distances, of.indices, *of.decimated.values())), list(of.decimated))
+        for label, of, _ in found
+    ]
+    return repr((lists, [report for _, _, report in found], about))
+
+
+@pytest.mark.slow_faults
+@pytest.mark.parametrize(
+    ("write", "read"),
+    [
+        (write_activations, read_activations),
+        (write_neighbors, read_neighbors),
+        (lambda path: write_neighbors(path, by_class=True), read_neighbors),
+    ],
+    ids=["activations", "neighbors", "neighbors by class"],
+)
+def test_every_byte(write, read, tmp_path, capsys):
+    path = tmp_path / "x.h5"
+    write(path)
+    content, expected, found = path.read_bytes(), read(path), 0
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        said = ""
+        try:
+            assert read(path) == expected, f"byte {at}"
+        except UserError as error:
+            said = str(error)
+            found += 1
+        remedy = "snakemake again" in said or "no layer 'x'; it has " in said  # a name has no checksum
+        assert not said or (str(path) in said and remedy), (at, said)
+    assert found > len(content) / 10
+    with capsys.disabled():
+        print(f"\n{len(content)} bytes, each changed: {found} found, {len(content) - found} without effect")

@@ -1,8 +1,9 @@
-"""How fast activations are stored: a dump beside the forward pass alone and the disk alone, in one run.
+"""How fast activations are stored, a dump beside the forward pass alone and the disk alone, and what checksums cost.
 
     python benchmarks/activations.py [--folder results]
 
-Each dump computes all layers of a network on random images and writes them as float16. Printed as the README's table.
+Each dump computes all layers of a network on random images and writes them as float16. A layer is read as
+find_neighbors does, a few columns at a time, from the page cache, with its checksums and without, in turn.
 """
 
 import argparse
@@ -17,10 +18,12 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from actdim import registered, registry
+from actdim import hdf5, registered, registry
 from actdim.activations import BATCH, dump, forward, layer_names
 from actdim.batches import normalize, on_device
 from actdim.datasets import DataSet, Split
+from actdim.exact import pieces
+from actdim.layers import Layer, of_rows
 from actdim.training import keep_memory, make_deterministic
 
 CASES = [  # model settings, images
@@ -28,7 +31,8 @@ CASES = [  # model settings, images
     ({"name": "resnet18", "width": 8}, 5000),
     ({"name": "mlp", "depth": 6, "width": 1024}, 20_000),
 ]
-REPEATS = 2
+READ = 10_000, 8192
+REPEATS, READINGS = 2, 9
 THREADS = 1  # as a run has where its study says nothing
 DATA = DataSet(shape=(3, 32, 32), classes=10, sizes={}, load=dict, mean=(0.5,) * 3, std=(0.25,) * 3)
 
@@ -48,6 +52,10 @@ def main():
         ratio = 100 * statistics.median(max(f, w) / d for f, d, w in rows)
         name = f"{settings['name']}, width {settings['width']}, {n:,}"
         print(f"| {name} | {size / 1e9:.2f} GB | {ahead:.1f} s | {disk:.1f} s | {dumping:.1f} s | {ratio:.0f} % |")
+    checked, unchecked = measure_reading(arguments.folder)
+    share = 100 * (checked / unchecked - 1)
+    size = " x ".join(map(str, READ))
+    print(f"\nread {size} float16: {1000 * unchecked:.0f} ms, with its checksums {share:.1f} % more")
 
 
 def measure(settings, n, device, folder):
@@ -66,6 +74,27 @@ def measure(settings, n, device, folder):
             size = path.stat().st_size
             rows.append((ahead, dumping, seconds(write, path.with_name("bytes"), size)))
     return size, rows
+
+
+def measure_reading(folder):
+    """Return the medians of the seconds that a layer takes to be read with and without a look at its checksums."""
+    values = np.random.default_rng(0).standard_normal(READ, dtype=np.float32).astype(np.float16)
+    with tempfile.TemporaryDirectory(dir=folder) as inside:
+        path = Path(inside) / "activations.h5"
+        with hdf5.create(path, values.nbytes) as file:
+            file["x"] = values
+        sums = of_rows(values)
+        with hdf5.open_file(path) as (file, _):
+            times = [
+                [seconds(read, Layer(path, file["x"], check)) for check in (sums, None)] for _ in range(READINGS + 1)
+            ]
+    return [statistics.median(column) for column in zip(*times[1:], strict=True)]
+
+
+def read(points):
+    """Read all columns of a layer, some at a time."""
+    for _ in pieces(points):
+        pass
 
 
 def compute(model, samples):

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from actdim import exact, files, hdf5
-from actdim.checksums import digest
+from actdim.checksums import checksum_of
 from actdim.errors import UserError
 from actdim.layers import of_rows
 
@@ -124,7 +124,7 @@ def test_one_process_at_a_time_writes_a_file(tmp_path):
     assert (tmp_path / "x.txt").read_text() == "mine"
 
 
-def test_the_digest_tells_values_types_and_shapes_apart():
+def test_the_checksum_tells_values_types_and_shapes_apart():
     array = np.arange(6)
     different = [
         (),
@@ -136,5 +136,5 @@ def test_the_digest_tells_values_types_and_shapes_apart():
         ("a", "b"),
         ("ab",),
     ]
-    assert len({digest(*parts) for parts in different}) == len(different)
-    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert len({checksum_of(*parts) for parts in different}) == len(different)
+    assert checksum_of({"a": 1, "b": 2}) == checksum_of({"b": 2, "a": 1})

@@ -10,7 +10,7 @@ from xxhash import xxh3_128
 LENGTH = 32  # hexadecimal digits
 
 
-def digest(*parts):
+def checksum_of(*parts):
     """Return the checksum of texts, arrays (with their types and shapes) and plain values (as JSON)."""
     state = xxh3_128()
     for part in parts:

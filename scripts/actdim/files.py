@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from actdim.checksums import digest, sha256_line
+from actdim.checksums import checksum_of, sha256_line
 from actdim.errors import UserError
 from actdim.space import explain
 
@@ -62,7 +62,7 @@ def flush(path):
 def as_json(content):
     """Return `content` as the readable JSON that write_json writes, with its format and its checksum."""
     content = json.loads(json.dumps({"format": FORMAT, **content}, allow_nan=False))
-    return json.dumps({**content, "checksum": digest(content)}, indent=1) + "\n"
+    return json.dumps({**content, "checksum": checksum_of(content)}, indent=1) + "\n"
 
 
 def write_json(path, content):
@@ -82,7 +82,7 @@ def read_json(path, remedy=AGAIN):
         raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); {remedy}") from None
     if not isinstance(content, dict) or "checksum" not in content:
         raise UserError(f"{path}: has no checksum, so it is damaged or of an older version; {remedy}")
-    if content.pop("checksum") != digest(content):
+    if content.pop("checksum") != checksum_of(content):
         raise UserError(f"{path}: damaged, for its checksum is not that of its content; {remedy}")
     if (found := content.pop("format")) != FORMAT:
         raise UserError(f"{path}: has format {found}, not {FORMAT}; {remedy}")

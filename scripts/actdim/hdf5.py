@@ -10,7 +10,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from actdim.checksums import digest
+from actdim.checksums import checksum_of
 from actdim.errors import UserError
 from actdim.files import AGAIN
 from actdim.layers import Layer
@@ -48,13 +48,13 @@ def note(thing, about):
 
 def seal(thing, *content):
     """Note the checksum of the attributes of a file, group or data set, and of the content that it answers for."""
-    note(thing, {"checksum": digest(attributes(thing), *content)})
+    note(thing, {"checksum": checksum_of(attributes(thing), *content)})
 
 
 def require_sealed(thing, *content):
     """Return the attributes of what `seal` has sealed; ValueError where its checksum is not that of its content."""
     about = attributes(thing)
-    if plain(thing.attrs["checksum"]) != digest(about, *content):
+    if plain(thing.attrs["checksum"]) != checksum_of(about, *content):
         raise ValueError(f"the checksum of {thing.name} is not that of its content")
     return about
 

@@ -75,11 +75,13 @@ def test_a_file_of_someone_else_needs_no_checksum_but_ours_does(tmp_path):
         file["points"] = np.arange(10)
         file["points"].make_scale("points")
         file["layers/x"].dims[0].attach_scale(file["points"])
-        file.attrs.update(note="{text}", format="of mine", names=["cat", "dog"], lr=0.1, loss=np.nan)
+        file.attrs.update(
+            note="{text}", author=np.bytes_(b"me"), format="of mine", names=["cat", "dog"], lr=0.1, loss=np.nan
+        )
     with hdf5.open_layer(tmp_path / "theirs.h5", "x") as (points, labels, source):
         np.testing.assert_array_equal(points[:], values)
         assert labels is None
-        assert source == {"note": "{text}", "lr": 0.1, "loss": None, "layer": "x"}
+        assert source == {"lr": 0.1, "loss": None, "author": "me", "layer": "x"}
     store(tmp_path / "ours.h5", values)
     for lost in (
         lambda file: file.attrs.pop("checksum"),

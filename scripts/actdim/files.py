@@ -50,6 +50,11 @@ def take(file, path):
         pass  # a file system without locks
 
 
+def resume_of(checkpoints):
+    """Return the folder in which a training gathers its checkpoints until the stage is complete."""
+    return Path(f"{checkpoints}.resume")
+
+
 def flush(path):
     """Wait until the content of the file or folder `path` is on disk."""
     descriptor = os.open(path, os.O_RDONLY)

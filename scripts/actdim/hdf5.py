@@ -155,14 +155,12 @@ def attributes(thing):
 
 
 def simple_attributes(thing):
-    """Return those attributes of someone else's file or data set that are a number or a text, JSON or not."""
+    """Return those attributes of someone else's file or data set that are a number, a text or JSON."""
     found = {}
     for key, value in thing.attrs.items():
-        if isinstance(value, str | np.number | np.bool_):
-            try:
+        if isinstance(value, str | bytes | np.number | np.bool_):
+            with contextlib.suppress(ValueError):  # {not JSON}, not UTF-8
                 found[key] = plain(value)
-            except ValueError:
-                found[key] = value  # {not JSON}
     return found
 
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from actdim.errors import UserError
-from actdim.paths import resume_of
+from actdim.files import resume_of
 
 SNAKEMAKE, JOBS = Path(".snakemake/actdim.snakemake.lock"), Path(".snakemake/actdim.jobs.lock")
 # What every job's shell runs first: its processes hold the second lock for as long as any of them lives.

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-from pathlib import Path
 
 from actdim.studies import PCA, layers_of, modules_of
 
@@ -32,11 +31,6 @@ def wildcards_of(rule, path):
     """Return {wildcard: value} of the path that a rule of MADE_BY makes."""
     parts = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(MADE_BY[rule]))
     return re.fullmatch(parts.replace("(?P<run>[^/]+)", "(?P<run>.+)"), path).groupdict()
-
-
-def resume_of(checkpoints):
-    """Return the folder in which a training gathers its checkpoints until the stage is complete."""
-    return Path(f"{checkpoints}.resume")
 
 
 def checkpoint_folders(study):

@@ -15,8 +15,7 @@ from actdim import checkpoints
 from actdim.batches import batches, normalize, on_device
 from actdim.datasets import data_set, load_samples
 from actdim.errors import UserError
-from actdim.files import AGAIN, TRAIN_AGAIN, flush, read_json, seal_table, whole, write_json
-from actdim.paths import resume_of
+from actdim.files import AGAIN, TRAIN_AGAIN, flush, read_json, resume_of, seal_table, whole, write_json
 from actdim.steps import begin, learning_rate, mixed_precision, train_step
 
 EVALUATION_BATCH = 1024

@@ -11,6 +11,7 @@ import numpy as np
 
 from actdim import arithmetic
 from actdim.arithmetic import U32
+from actdim.layers import Layer, of_rows
 
 CHUNK_BYTES = 160_000_000  # float32 values of some features of all points
 PRODUCT_BYTES = 400_000_000  # float32 products of a block of points with all points
@@ -74,27 +75,36 @@ def chunks(points):
 def pieces(points):
     """Yield some columns of all points at a time, as float32 (float64 where stored so), in memory that is reused."""
     columns = chunks(points)
+    checked = isinstance(points, Layer) and not points.right
     if points.shape[0] * points.shape[1] >= WORTH_NUMBA:
-        compiled()  # which also checks sooner what is read
+        compiled()  # which also makes checksums sooner
     stored = np.empty(len(points) * columns[0].stop, dtype=points.dtype)
     wide = np.empty(stored.shape, dtype=np.float64 if points.dtype == np.float64 else np.float32)
     for part in columns:
         shape = len(points), part.stop - part.start
         read, values = (memory[: shape[0] * shape[1]].reshape(shape) for memory in (stored, wide))
-        if isinstance(points, np.ndarray):
-            np.copyto(read, points[:, part])
+        if isinstance(points, Layer):
+            points.read_columns(read, part)
         else:
-            points.read_direct(read, np.s_[:, part])
-        widen(read, values)
+            np.copyto(read, points[:, part])
+        sums = np.empty(len(points) if checked else 0, dtype=np.uint64)
+        widen(read, values, sums, part.start)
+        if checked:
+            points.check(sums, slice(None), part.start, part.stop)
         yield values
 
 
-def widen(stored, values):
-    """Copy stored values to others of a float type that holds them."""
+def widen(stored, values, sums, first):
+    """Copy stored values (n, columns) to others of a float type that holds them, of which `first` is the first column.
+
+    sums: (n,) uint64 for their checksums, see layers.of_rows; (0,) where nobody asks for them.
+    """
     if stored.dtype == np.float16 and stored.size >= WORTH_NUMBA:
-        compiled().widen_half(stored.view(np.uint16), values)
-    else:
-        np.copyto(values, stored)
+        compiled().widen_half(stored.view(np.uint16), values, sums, first)
+        return
+    np.copyto(values, stored)
+    if len(sums):
+        sums[:] = of_rows(stored, first)
 
 
 def operand(values, machine):

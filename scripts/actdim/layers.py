@@ -35,35 +35,34 @@ class Layer:
     def __getitem__(self, place):
         return self.read(lambda: self.data[place], place)
 
-    def read_direct(self, memory, place):
-        """Read into an array, as h5py does."""
-
-        def read():
-            self.data.read_direct(memory, place)
-            return memory
-
-        self.read(read, place)
+    def read_columns(self, memory, part):
+        """Read a slice of the columns of all rows into an array. It is the caller's to give their sums to `check`."""
+        self.read_unchecked(lambda: self.data.read_direct(memory, np.s_[:, part]))
 
     def read(self, function, place):
         """Return the values (rows, columns) at a place, which the function reads; UserError where they are damaged."""
-        try:
-            values = function()
-        except OSError as error:
-            raise UserError(f"{self.path}: {self.data.name} cannot be read ({error}); {AGAIN}") from None
+        values = self.read_unchecked(function)
         if not self.right:
             rows, columns = place if isinstance(place, tuple) else (place, slice(None))
             first, last, _ = columns.indices(self.shape[1])
-            self.check(np.atleast_2d(values), rows, first, last)
+            self.check(of_rows(np.atleast_2d(values), first), rows, first, last)
         return values
 
-    def check(self, values, rows, first, last):
-        """Compare the sums of values in the columns from `first` to before `last` with those that are stored."""
+    def read_unchecked(self, function):
+        """Return what the function reads; UserError where it cannot."""
+        try:
+            return function()
+        except OSError as error:
+            raise UserError(f"{self.path}: {self.data.name} cannot be read ({error}); {AGAIN}") from None
+
+    def check(self, sums, rows, first, last):
+        """Compare the sums of rows in the columns from `first` to before `last`, see `of_rows`, with those stored."""
         every = isinstance(rows, slice) and rows == slice(None)
         if first == 0 and last == self.shape[1]:
-            self.compare(of_rows(values), self.sums[rows])
+            self.compare(sums, self.sums[rows])
             self.right = every
         elif every and first in (0, self.column):
-            self.added = of_rows(values, first) + (self.added if first else 0)
+            self.added = sums + (self.added if first else 0)
             self.column = last
             if last == self.shape[1]:
                 self.compare(self.added, self.sums)

@@ -149,8 +149,11 @@ def test_float16_becomes_float32_bit_for_bit(monkeypatch):
     monkeypatch.setattr(exact, "WORTH_NUMBA", 0)
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(256, 256)
     singles = np.empty(halves.shape, dtype=np.float32)
-    exact.widen(halves, singles)
+    sums = np.empty(len(halves), dtype=np.uint64)
+    exact.widen(halves, singles, sums, 40)
     np.testing.assert_array_equal(singles, halves.astype(np.float32))
+    weights = np.arange(81, 81 + 2 * 256, 2, dtype=np.uint64)
+    np.testing.assert_array_equal(sums, halves.view(np.uint16).astype(np.uint64) @ weights)
 
 
 def test_memory_stays_bounded_however_many_features(tmp_path):

@@ -46,8 +46,12 @@ def assert_as_finished(project, finished):
 
 def test_a_second_snakemake_is_refused_and_the_first_undisturbed(project, finished):
     first = start(project, TARGET)
-    wait_for_job(project, "train", first)
-    second = project.run("snakemake", "--cores", "2", TARGET)
+    job = wait_for_job(project, "train", first)
+    job.suspend()
+    try:
+        second = project.run("snakemake", "--cores", "2", TARGET)
+    finally:
+        job.resume()
     assert second.returncode == 1
     assert REFUSED in second.stderr
     assert not re.search("^Removed", second.stderr, re.MULTILINE)

@@ -14,7 +14,7 @@ results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, repo
 test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment; folders of long ones come first
 	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-faults: $(VENV)/installed  ## faults at every moment in every rule, for five hours; as root also full disks
+test-faults: $(VENV)/installed  ## faults at every moment in every rule, for hours; as root also full disks
 	python -m pytest -m "" tests/faults
 
 check: $(VENV)/installed  ## formatting and lint alone

@@ -17,7 +17,7 @@ rule dump_activations:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        file=lambda w: f"{dump_of(w.samples)[1]:05d}.pt",
+        file=checkpoint_file,
         split=lambda w: dump_of(w.samples)[2],
         layers=lambda w: STUDIES[w.study].activations.layers,
         code=code_of_run("dump_activations.py"),

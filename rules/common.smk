@@ -108,9 +108,18 @@ def code_of_run(program):
 
 def checkpoints_of(wildcards):
     """The folder that holds the checkpoint a job reads: the one to dump a set of samples of, or to probe."""
-    at = int(wildcards.at) if "at" in wildcards.keys() else dump_of(wildcards.samples)[1]
-    until = stage_of(STUDIES[wildcards.study], at)
+    until = stage_of(STUDIES[wildcards.study], checkpoint_of(wildcards))
     return CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=until)
+
+
+def checkpoint_file(wildcards):
+    """The name of that checkpoint in its folder."""
+    return f"{checkpoint_of(wildcards):05d}.pt"
+
+
+def checkpoint_of(wildcards):
+    """The epoch or step of that checkpoint."""
+    return int(wildcards.at) if "at" in wildcards.keys() else dump_of(wildcards.samples)[1]
 
 
 def data_of(wildcards):

@@ -15,7 +15,7 @@ rule ablate_directions:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        file=lambda w: f"{int(w.at):05d}.pt",
+        file=checkpoint_file,
         set=lambda w: set_options(STUDIES[w.study].directions.model_dump(exclude={"at", "layers"})),
         code=code_of_run("ablate_directions.py"),
     message:

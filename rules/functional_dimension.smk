@@ -17,7 +17,7 @@ rule functional_dimension:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        file=lambda w: f"{int(w.at):05d}.pt",
+        file=checkpoint_file,
         set=lambda w: set_options(STUDIES[w.study].functional_dimension.model_dump(exclude={"at"})),
         code=code_of_run("functional_dimension.py"),
     message:

@@ -42,12 +42,18 @@ def whole(path, size=None):
 
 def take(file, path):
     """Lock an open file, for this process alone to write what is to lie at `path`."""
+    with contextlib.suppress(OSError):  # of a file system without locks
+        if not is_free(file):
+            raise UserError(f"{path}: another process is writing it; wait for that one or stop it")
+
+
+def is_free(lock):
+    """Take an open file's lock for this process alone; False where another one holds it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(f"{path}: another process is writing it; wait for that one or stop it") from None
-    except OSError:
-        pass  # a file system without locks
+        return False
+    return True
 
 
 def resume_of(checkpoints):

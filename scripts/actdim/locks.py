@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from actdim.errors import UserError
-from actdim.files import resume_of
+from actdim.files import is_free, resume_of
 
 SNAKEMAKE, JOBS = Path(".snakemake/actdim.snakemake.lock"), Path(".snakemake/actdim.jobs.lock")
 # What every job's shell runs first: its processes hold the second lock for as long as any of them lives.
@@ -49,15 +49,6 @@ def hold(lock):
             put_in_order(lock)
     finally:
         fcntl.flock(lock, fcntl.LOCK_SH)
-
-
-def is_free(lock):
-    """Take an open file's lock for this process alone; False where another one holds it."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def require_no_jobs():

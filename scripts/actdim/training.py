@@ -2,7 +2,6 @@
 
 import csv
 import ctypes
-import fcntl
 import json
 import os
 import time
@@ -15,7 +14,7 @@ from actdim import checkpoints
 from actdim.batches import batches, normalize, on_device
 from actdim.datasets import data_set, load_samples
 from actdim.errors import UserError
-from actdim.files import AGAIN, TRAIN_AGAIN, flush, read_json, resume_of, seal_table, whole, write_json
+from actdim.files import AGAIN, TRAIN_AGAIN, flush, is_free, read_json, resume_of, seal_table, whole, write_json
 from actdim.steps import begin, learning_rate, mixed_precision, train_step
 
 EVALUATION_BATCH = 1024
@@ -152,11 +151,9 @@ def open_resume(run, resume, previous):
     Raises UserError where another process is training there, or what it says of its run is damaged.
     """
     resume.mkdir(parents=True, exist_ok=True)
-    try:
-        # Held until this process ends; a second Snakemake may start while a job of a killed one still runs.
-        fcntl.flock(os.open(resume, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"{resume}: another process is training there; wait for it or stop it") from None
+    # Held until this process ends; a second Snakemake may start while a job of a killed one still runs.
+    if not is_free(os.open(resume, os.O_RDONLY)):
+        raise UserError(f"{resume}: another process is training there; wait for it or stop it")
     statement = resume / "run.json"
     if not statement.exists() or read_json(statement, TRAIN_AGAIN) != json.loads(json.dumps(run)):
         if any(resume.iterdir()):

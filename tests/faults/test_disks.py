@@ -162,7 +162,8 @@ def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
             done, lines = snakemake(fresh, "--until", rule)
         assert done.returncode == 1, rule
         assert lines, (rule, done.stderr)
-        unnamed += [] if any(re.search(r"^\w+\.py: \S+: no space left on its disk", line) for line in lines) else [rule]
+        if not any(re.search(r"^\w+\.py: \S+: no space left on its disk", line) for line in lines):
+            unnamed.append(rule)
         if rule == "train":  # Snakemake stops between the stages of a rule that it is to run no further than
             fresh.snakemake("results/tables/training.csv")
             (fresh.folder / "results/tables/training.csv").unlink()

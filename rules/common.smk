@@ -1,5 +1,6 @@
 """What the rules share: the checked configuration, paths, and digests of the programs."""
 
+import gc
 import json
 import os
 import re
@@ -37,6 +38,9 @@ from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.resources import asking
 from actdim.settings import digest
 from actdim.studies import PCA, layers_of, load_all, stage_of
+
+# Snakemake keeps nearly all of what it makes for a job: looking for what can go, time and again, took a third of a plan.
+gc.set_threshold(1_000_000)
 
 try:
     if workflow.is_main_process:

@@ -32,7 +32,7 @@ CASES = [  # model settings, images
     ({"name": "mlp", "depth": 6, "width": 1024}, 20_000),
 ]
 READ = 10_000, 8192
-REPEATS, READINGS = 2, 9
+REPEATS, READINGS = 5, 9
 THREADS = 1  # as a run has where its study says nothing
 DATA = DataSet(shape=(3, 32, 32), classes=10, sizes={}, load=dict, mean=(0.5,) * 3, std=(0.25,) * 3)
 
@@ -72,7 +72,9 @@ def measure(settings, n, device, folder):
             ahead = seconds(compute, model, samples)
             dumping = seconds(dump, path, model, samples, split.index, layers, {})
             size = path.stat().st_size
-            rows.append((ahead, dumping, seconds(write, path.with_name("bytes"), size)))
+            path.unlink()
+            rows.append((ahead, dumping, seconds(write, path, size)))
+            path.unlink()
     return size, rows
 
 
@@ -113,7 +115,6 @@ def write(path, size):
             file.write(block[: size - start])
         file.flush()
         os.fsync(file.fileno())
-    path.unlink()
 
 
 def seconds(work, *arguments):

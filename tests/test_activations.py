@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from actdim.activations import dump, forward, layer_names
+from actdim.activations import dump, forward, halve, layer_names, surely_fit
 from actdim.batches import on_device
 from actdim.datasets import DataSet, Split
 from actdim.errors import UserError
@@ -114,6 +114,23 @@ def test_values_that_float16_would_blur_are_kept(model, tmp_path, scale, offset)
     split = split._replace(inputs=split.inputs + np.float32(offset))
     assert store(tmp_path / "a.h5", model, split, ["input"], {}) == {"input"}
     np.testing.assert_array_equal(read_layer(tmp_path / "a.h5", "input"), split.inputs)
+
+
+def test_what_fits_float16_is_known_at_a_glance_or_by_looking_closer():
+    """Beside the loss by rounding, summed in float64."""
+    drawn = np.random.default_rng(0).normal(size=(50, 300)).astype(np.float32)
+    seen = set()
+    for scale in np.geomspace(1e-8, 1e6, 29, dtype=np.float32):
+        for offset in np.array([0, 1, 2, 5, 30, 1000], np.float32):
+            values = scale * (drawn + offset)
+            with np.errstate(over="ignore"):
+                lost = np.square(values.astype(np.float16).astype(float) - values).sum()
+            fits = lost <= 1e-6 * np.square(values - values.mean(0, dtype=float)).sum()
+            at_a_glance = surely_fit(torch.from_numpy(values))
+            assert halve(torch.from_numpy(values)).fits == fits
+            assert fits or not at_a_glance
+            seen.add((bool(fits), at_a_glance))
+    assert seen == {(True, True), (True, False), (False, False)}
 
 
 def test_infinite_activations_stay_infinite(model, tmp_path):

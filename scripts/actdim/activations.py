@@ -10,11 +10,12 @@ import torch
 from actdim.batches import normalize
 from actdim.errors import UserError
 from actdim.files import whole
-from actdim.hdf5 import FORMAT, INPUT, create, make_room, note, seal, seal_rows
+from actdim.hdf5 import FORMAT, INPUT, create, flush_data, make_room, note, seal, seal_rows
 from actdim.layers import of_rows
 
 BATCH = 100  # samples at once; larger activations of a wide layer take new memory each time, which is slow
 CACHED = 1 << 18  # values
+LOST = 1e-6  # of a layer's spread, in squares, that rounding may take
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{,199}")  # a layer's name, of which those of its files are made
 
 
@@ -110,7 +111,7 @@ def dump(path, model, samples, index, layers, attributes):
 
 
 def write(file, model, samples, layers, single):
-    """Write all samples batch by batch, one while the next is computed.
+    """Write all samples batch by batch, one while the next is computed, and on to the disk meanwhile.
 
     single: the layers to write in float32. Returns the layers, if any, whose values turned out not to fit float16.
     """
@@ -120,8 +121,7 @@ def write(file, model, samples, layers, single):
 
     n, sums = len(samples.labels), {}
     edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for `halve` looks at spreads
-    with ThreadPoolExecutor(1) as writer:
-        written = None
+    with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as flusher:
         for rows in map(slice, edges[:-1], edges[1:]):
             inputs = normalize(samples.inputs[rows], samples)
             logits, outputs = forward(model, inputs, layers, keep)
@@ -131,11 +131,15 @@ def write(file, model, samples, layers, single):
             if rows.start == 0:
                 prepare(file, n, logits, outputs, model)
                 sums = {name: np.empty(n, np.uint64) for name in ["logits", *(f"layers/{name}" for name in outputs)]}
-            if written:
-                written.result()
+                written = flushed = flusher.submit(flush_data, file)
+            written.result()
+            if flushed.done():
+                flushed.result()  # here it says what went wrong, and nowhere else
+                flushed = flusher.submit(flush_data, file)
             values = {f"layers/{name}": kept.values for name, kept in outputs.items()}
             written = writer.submit(store, file, rows, {**values, "logits": logits.float().cpu()}, sums)
         written.result()
+        flushed.result()
     for name, own in sums.items():
         seal_rows(file[name], own)
     return set()
@@ -177,12 +181,27 @@ def halve(output):
     """
     half = output.to(torch.float16, copy=True)
     values, rounded = as_lying(output).float(), as_lying(half)
+    if surely_fit(values):
+        return Kept(half.cpu(), True)
     lost, spread = losses(values, rounded)
     if not np.isfinite([lost, spread]).all():
         infinite = ~values.isfinite()
         lost, spread = losses(values.masked_fill(infinite, 0), rounded.masked_fill(infinite, 0))
-    fits = bool(np.isfinite(lost) and lost <= 1e-6 * spread)
-    return Kept(half.cpu(), fits)
+    return Kept(half.cpu(), bool(np.isfinite(lost) and lost <= LOST * spread))
+
+
+def surely_fit(values):
+    """Tell by little work of (n, features) float32 whether they are sure to fit float16, as most are; see `halve`.
+
+    Rounding moves a value by 2^-11 of itself at most, or by 2^-25 where it is tiny; the largest is 65,504. The spread
+    is known well enough where that makes little of it.
+    """
+    squares, sums = 0, 0
+    for chunk in in_cache(values):
+        squares, sums = squares + chunk.flatten() @ chunk.flatten(), sums + chunk.sum(0)
+    spread = squares - sums @ sums / len(values)
+    fit = (squares < 65504**2) & (2**-22 * squares + 2**-50 * values.numel() < LOST * spread)
+    return bool(fit)
 
 
 def as_lying(output):
@@ -194,15 +213,19 @@ def as_lying(output):
 def losses(output, half):
     """Return (the sum of squares that rounding loses, the sum of squares about each feature's mean) as floats.
 
-    output: (n, features) float32; half: the same in float16. Row by row, for what fits a cache is fast.
+    output: (n, features) float32; half: the same in float16.
     """
-    chunk = len(output) if output.is_cuda else max(1, CACHED // output.shape[1])
     origin = output[0]  # to subtract it first keeps digits where all values lie far from 0
     sums = torch.zeros(output.shape[1], dtype=torch.float64, device=output.device)
     totals = torch.zeros(2, dtype=torch.float64, device=output.device)
-    for values, rounded in zip(output.split(chunk), half.split(chunk), strict=True):
+    for values, rounded in zip(in_cache(output), in_cache(half), strict=True):
         error, shifted = (rounded.float() - values).flatten(), values - origin
         sums += shifted.sum(0)
         totals += torch.stack([error @ error, shifted.flatten() @ shifted.flatten()])
     lost, squares = totals.tolist()
     return lost, squares - (sums.square().sum() / len(output)).item()
+
+
+def in_cache(values):
+    """Return (n, features) in pieces of some rows each, for what fits a cache is fast; whole on a GPU."""
+    return values.split(len(values) if values.is_cuda else max(1, CACHED // values.shape[1]))

@@ -85,6 +85,11 @@ def make_room(file, size):
     reserve(file.id.get_vfd_handle(), size + SMALL)
 
 
+def flush_data(file):
+    """Wait until the values written so far to a file open to write are on disk."""
+    os.fdatasync(file.id.get_vfd_handle())
+
+
 @contextlib.contextmanager
 def open_layer(path, layer):
     """Open one layer of an activations file; yield (points, labels, source).

@@ -2,10 +2,11 @@
 
 import io
 import json
+import tempfile
 import time
+from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import torch
 
@@ -14,6 +15,7 @@ from actdim.activations import layer_names, write
 from actdim.batches import batches, on_device
 from actdim.datasets import Split, data_set
 from actdim.directions import observe, scores
+from actdim.hdf5 import create
 from actdim.on_paper import on_paper
 from actdim.paths import (
     ACTIVATIONS,
@@ -36,7 +38,7 @@ from actdim.training import EVALUATION_BATCH, evaluate, make_deterministic, snap
 START_UP = time.process_time()  # seconds to import what train and dump_activations import, once this module is
 OTHER = 1.0  # seconds of any other job
 HDF5 = 8_000  # bytes of an HDF5 file beside its data
-CHECKSUM = 8  # bytes of each row of activations
+CHECKSUM, LABEL_AND_INDEX = 8, 16  # bytes of each row of activations; of each sample
 
 
 class Measured(NamedTuple):
@@ -92,7 +94,7 @@ def without_floats(value):
 
 
 def measure(study, run):
-    """Return the Measured of a run: of a few steps, an evaluation and a dump on made-up samples, nothing written."""
+    """Return the Measured of a run: of a few steps, an evaluation and a dump on made-up samples."""
     # Compiling would take a minute; what it gains is not counted.
     settings = {**run.settings, "training": {**run.settings["training"], "compile": False}}
     training = settings["training"]
@@ -154,19 +156,19 @@ def timed(work, *arguments):
 
 
 def measure_dump(model, samples, layers):
-    """Return (seconds, bytes a sample) of the activations of samples, in memory."""
+    """Return (seconds, bytes a sample) of the activations of samples, in a temporary file."""
     single = set()
-    while True:
-        with h5py.File("activations", "w", driver="core", backing_store=False) as file:
-            begun = time.perf_counter()
-            misfits = write(file, model, samples, layers, single)
-            if not misfits:
-                stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
-                of_sample = (
-                    sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored) + 2 * 8
-                )  # label, index
-                return time.perf_counter() - begun, of_sample
-        single |= misfits
+    with tempfile.TemporaryDirectory() as folder:
+        while True:
+            with create(Path(folder) / "activations.h5") as file:
+                begun = time.perf_counter()
+                misfits = write(file, model, samples, layers, single)
+                if not misfits:
+                    seconds = time.perf_counter() - begun
+                    stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
+                    of_values = sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored)
+                    return seconds, of_values + LABEL_AND_INDEX
+            single |= misfits
 
 
 def measure_changes(model, name, samples, evaluation):

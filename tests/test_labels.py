@@ -127,9 +127,9 @@ def test_balanced_class_weights_are_scikit_learns(name, known):
 def test_stated_class_weights():
     labels = torch.tensor([0, 1, 2, 2])
     logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    weights = class_weights([1.0, 0.0, 2.5], labels, 3)
+    weights = class_weights([1.0, 0.5, 2.5], labels, 3)
     losses = -logits.log_softmax(1)[range(4), labels]
-    expected = (losses[0] + 2.5 * losses[2] + 2.5 * losses[3]) / 6
+    expected = (losses[0] + 0.5 * losses[1] + 2.5 * losses[2] + 2.5 * losses[3]) / 6.5
     torch.testing.assert_close(cross_entropy(logits, labels, weights), expected)
     assert class_weights(None, labels, 3) is None
     with pytest.raises(UserError, match=r"training\.class_weights: 2 weights for 3 classes; write one for each"):

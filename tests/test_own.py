@@ -1,5 +1,7 @@
 """Models and data sets that are not the project's: torchvision's, with trained weights, and modules of the user's."""
 
+import json
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -7,8 +9,10 @@ import pytest
 import torch
 from actdim import registered, registry
 from actdim.activations import forward, layer_names
-from actdim.datasets import DataSet
+from actdim.datasets import DataSet, Split, load_samples
 from actdim.errors import UserError
+from actdim.on_paper import computed
+from actdim.steps import build_model
 from conftest import STUDY
 from torchvision import models
 
@@ -139,6 +143,111 @@ def test_a_pretrained_network_is_measured(own, tmp_path):
     assert own.planned()["train"] == 1
 
 
+WHOLE = Split(np.zeros((30, 3, 4, 4), np.uint8), np.arange(30) % 4, np.arange(30))
+FAULTS = {  # of the training samples, or of what the data set says of itself
+    "short": (
+        lambda: WHOLE._replace(labels=WHOLE.labels[:25]),
+        r"train: labels are int64 \(25,\); should be .* \(30,\)",
+    ),
+    "few": (
+        lambda: Split(*(part[:20] for part in WHOLE)),
+        r"train: inputs are uint8 \(20, 3, 4, 4\); should be uint8 \(30",
+    ),
+    "int32": (lambda: WHOLE._replace(labels=WHOLE.labels.astype(np.int32)), "train: labels are int32"),
+    "floats": (lambda: WHOLE._replace(inputs=WHOLE.inputs / 255), "train: inputs are float64 .*; should be uint8"),
+    "classes": (lambda: WHOLE._replace(labels=WHOLE.labels + 1), "train: labels from 1 to 4; should be from 0 to 3"),
+    "ignored": (lambda: WHOLE._replace(labels=WHOLE.labels - 100), "train: labels from -100 to -97"),
+    "lists": (lambda: WHOLE._replace(labels=list(WHOLE.labels)), "train: labels should be an array of numpy, not list"),
+    "pairs": (lambda: tuple(WHOLE[:2]), "train: inputs should be an array of numpy, not NoneType"),
+    "test": (lambda: WHOLE, "should load a Split of train and one of validation"),
+    "none": (
+        lambda: WHOLE,
+        r"has sizes {'train': 30, 'validation': 0}; should have samples of train and of validation",
+    ),
+    "deviation": (lambda: WHOLE, "should be images .channels, height, width., a mean and std of each"),
+    "number": (lambda: WHOLE, "returns int; should return actdim.datasets.DataSet"),
+}
+
+
+def faulty(*, fault: str) -> DataSet:
+    """A data set with a fault."""
+    other = "test" if fault == "test" else "validation"
+    return (
+        7
+        if fault == "number"
+        else DataSet(
+            shape=(3, 4, 4),
+            classes=4,
+            sizes={"train": 30, "validation": 0 if fault == "none" else 30},
+            load=lambda: {"train": FAULTS[fault][0](), other: WHOLE},
+            mean=(0.5,) * 3,
+            std=(0.25,) * (1 if fault == "deviation" else 3),
+        )
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_data_set_that_is_not_what_it_says(fault):
+    dataset = {"name": "test_own:faulty", "fault": fault, **NOTHING}
+    with pytest.raises(UserError, match=f"^dataset.*test_own:faulty.*{FAULTS[fault][1]}"):
+        load_samples({"dataset": dataset, "seed": 0})
+
+
+class Sequence(torch.nn.Module):
+    """Reads samples, but computes position by position."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.positions = torch.nn.Linear(16, 5)
+        self.total = torch.nn.Flatten(0)
+        self.classifier = torch.nn.Linear(15, classes)
+
+    def forward(self, x):
+        x = self.positions(x.flatten(2).transpose(0, 1))
+        self.total(x)
+        return self.classifier(x.transpose(0, 1).flatten(1))
+
+
+MODELS = {
+    "positions": (lambda classes: Sequence(classes), ["positions"], r"'positions' returns \(3, 5, 5\) for 5 samples"),
+    "total": (lambda classes: Sequence(classes), ["total"], r"'total' returns \(75,\) for 5 samples; name one"),
+    "logits": (lambda classes: Sequence(classes - 1), ["classifier"], r"returns torch.float32 \(5, 3\) for 5 samples"),
+    "none": (lambda classes: None, ["classifier"], "returns NoneType; should return a torch.nn.Module"),
+    "lazy": (lambda classes: torch.nn.LazyLinear(classes), ["weight"], "has lazy modules; state the sizes"),
+    "several": (lambda classes: torch.nn.LSTM(16, classes), ["input"], "returns tuple for 5 samples"),
+}
+
+
+def odd_model(data, *, kind: str):
+    """A model that cannot be measured."""
+    return MODELS[kind][0](data.classes)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_model_that_cannot_be_measured(kind, monkeypatch):
+    monkeypatch.setattr("actdim.on_paper.SAMPLES", 5)
+    shape = (16,) if kind in ("several", "lazy") else (3, 4, 4)
+    data = COLOR._replace(shape=shape, sizes=None, load=None)
+    with pytest.raises(UserError, match=MODELS[kind][2]):
+        computed(json.dumps({"name": "test_own:odd_model", "kind": kind}), data, tuple(MODELS[kind][1]))
+
+
+def volumes(data):
+    """A model of volumes."""
+    return torch.nn.Sequential(torch.nn.Conv3d(1, 2, 2), torch.nn.Flatten(), torch.nn.Linear(54, data.classes))
+
+
+def volume_data() -> DataSet:
+    """A data set of volumes."""
+    return DataSet(shape=(1, 4, 4, 4), classes=3, sizes={"train": 6, "validation": 6}, load=dict)
+
+
+def test_a_model_of_volumes():
+    model = build_model({"model": {"name": "test_own:volumes"}, "dataset": {"name": "test_own:volume_data", **NOTHING}})
+    assert model(torch.randn(2, 1, 4, 4, 4)).shape == (2, 3)
+
+
+NOTHING = {"train_size": None, "label_noise": 0.0, "augmentation": {}}
 FICKLE = """
 import torch
 
@@ -158,7 +267,7 @@ def test_a_model_that_is_not_deterministic_is_refused(project):
     (project.folder / "mine.py").write_text(FICKLE)
     project.write({**STUDY, "model": {"name": "mine:fickle"}, "activations": {"at": [4], "layers": ["input"]}})
     assert project.run("snakemake", "--cores", "2").returncode == 1
-    log = next(project.folder.glob("results/tiny/weight_decay~0/*/logs/train/*.log")).read_text()
+    log = next(project.folder.glob("results/tiny/*/*/logs/train/*.log")).read_text()
     assert log.splitlines()[-1] == (
         "train.py: the model's put_ has no deterministic implementation here; have it compute that otherwise"
     )

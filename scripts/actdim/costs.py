@@ -2,11 +2,10 @@
 
 import io
 import json
-import tempfile
 import time
-from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 import torch
 
@@ -15,7 +14,7 @@ from actdim.activations import layer_names, write
 from actdim.batches import batches, on_device
 from actdim.datasets import Split, data_set
 from actdim.directions import observe, scores
-from actdim.hdf5 import create
+from actdim.hdf5 import IN_MEMORY
 from actdim.on_paper import on_paper
 from actdim.paths import (
     ACTIVATIONS,
@@ -80,7 +79,8 @@ def kind_of(settings):
     altered = {key: bool(value) for key, value in settings["dataset"]["augmentation"].items()}
     training = {**settings["training"], "momentum": settings["training"]["momentum"] > 0}
     training = {key: value for key, value in training.items() if key not in ("schedule", "evaluate_every")}
-    kind = [data._replace(sizes=None, load=None), altered, settings["model"], training]
+    samples = samples_made_up(data, training["batch_size"])
+    kind = [data._replace(sizes=samples, load=None), altered, settings["model"], training]
     return json.dumps(without_floats(kind), sort_keys=True)
 
 
@@ -94,7 +94,7 @@ def without_floats(value):
 
 
 def measure(study, run):
-    """Return the Measured of a run: of a few steps, an evaluation and a dump on made-up samples."""
+    """Return the Measured of a run: of a few steps, an evaluation and a dump on made-up samples, nothing written."""
     # Compiling would take a minute; what it gains is not counted.
     settings = {**run.settings, "training": {**run.settings["training"], "compile": False}}
     training = settings["training"]
@@ -135,7 +135,7 @@ def measure(study, run):
 def made_up(data, batch_size):
     """Return random training Samples of a DataSet on the device that training would take."""
     random = np.random.default_rng(0)
-    n = min(data.sizes["train"], max(batch_size, EVALUATION_BATCH))
+    n = samples_made_up(data, batch_size)
     if data.vocabulary:
         inputs = random.integers(data.vocabulary, size=(n, *data.shape))
     elif data.mean:
@@ -144,6 +144,11 @@ def made_up(data, batch_size):
         inputs = random.standard_normal((n, *data.shape), dtype=np.float32)
     split = Split(inputs, random.integers(data.classes, size=n), np.arange(n))
     return on_device(split, data, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def samples_made_up(data, batch_size):
+    """Return the number of samples with which a few steps are timed."""
+    return min(data.sizes["train"], max(batch_size, EVALUATION_BATCH))
 
 
 def timed(work, *arguments):
@@ -156,19 +161,17 @@ def timed(work, *arguments):
 
 
 def measure_dump(model, samples, layers):
-    """Return (seconds, bytes a sample) of the activations of samples, in a temporary file."""
+    """Return (seconds, bytes a sample) of the activations of samples, in memory."""
     single = set()
-    with tempfile.TemporaryDirectory() as folder:
-        while True:
-            with create(Path(folder) / "activations.h5") as file:
-                begun = time.perf_counter()
-                misfits = write(file, model, samples, layers, single)
-                if not misfits:
-                    seconds = time.perf_counter() - begun
-                    stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
-                    of_values = sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored)
-                    return seconds, of_values + LABEL_AND_INDEX
-            single |= misfits
+    while True:
+        with h5py.File("activations", "w", driver=IN_MEMORY, backing_store=False) as file:
+            begun = time.perf_counter()
+            misfits = write(file, model, samples, layers, single)
+            if not misfits:
+                stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
+                of_values = sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored)
+                return time.perf_counter() - begun, of_values + LABEL_AND_INDEX
+        single |= misfits
 
 
 def measure_changes(model, name, samples, evaluation):

@@ -38,12 +38,19 @@ def run(main):
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror or error}")
         sys.exit(1)
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+            reason = str(error).partition("\n")[0]
+            say(f"not enough memory; run fewer jobs at once, or one with less at once ({reason})")
+            sys.exit(1)
         operation, found, _ = str(error).partition(" does not have a deterministic implementation")
         if not found:
             raise
         say(f"the model's {operation} has no deterministic implementation here; have it compute that otherwise")
         sys.exit(1)
+
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # what torch says of a GPU, and of a CPU
 
 
 def log():

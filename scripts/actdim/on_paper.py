@@ -24,6 +24,7 @@ class OnPaper(NamedTuple):
     layers: dict[str, int]  # {layer: number of features} of those that a run dumps, in the order of computation
     units: dict[str, int]  # {layer: number of its feature maps, or else neurons}
     parameters: int  # values
+    trainable: bool  # whether training changes any of them
     saved: int  # bytes that training keeps for the backward pass
     largest: int  # bytes of the largest output of a module
     flops: int  # of a forward pass
@@ -69,13 +70,16 @@ def run_on(device, model, data, layers):
     from actdim.activations import forward, layer_names
 
     with torch.device(device):
-        model = registered.build(registry.MODELS, model, data)
+        called, model = model["name"], registered.build(registry.MODELS, model, data)
         inputs = torch.zeros((SAMPLES, *data.shape), dtype=torch.int64 if data.vocabulary else torch.float32)
+    if not isinstance(model, torch.nn.Module):
+        raise UserError(f"model: {called} returns {type(model).__name__}; should return a torch.nn.Module")
+    if any(map(torch.nn.parameter.is_lazy, model.parameters())):
+        raise UserError(f"model: {called} has lazy modules; state the sizes of their inputs")
     names = layer_names(model, layers)
-    _, outputs = forward(model, inputs, names)
-    for name in names:
-        if name not in outputs:
-            raise UserError(f"activations.layers: the model never computes {name!r} as a whole; name a part of it")
+    logits, outputs = forward(model, inputs, names)
+    check_logits(called, logits, data.classes)
+    check_outputs(names, outputs)
     own = {storage_of(tensor) for tensor in [*model.parameters(), *model.buffers()]}
     saved = {}
 
@@ -91,10 +95,31 @@ def run_on(device, model, data, layers):
         layers={name: output[0].numel() for name, output in outputs.items()},
         units={name: units_of(output[0].shape) for name, output in outputs.items()},
         parameters=sum(parameter.numel() for parameter in model.parameters()),
+        trainable=any(parameter.requires_grad for parameter in model.parameters()),
         saved=sum(sizes),
         largest=max([*sizes, *(output.nbytes // SAMPLES for output in outputs.values())]),
         flops=counter.get_total_flops() // SAMPLES,
     )
+
+
+def check_logits(name, logits, classes):
+    """Raise UserError where a model's output for SAMPLES samples are no logits."""
+    found = f"{logits.dtype} {tuple(logits.shape)}" if hasattr(logits, "dtype") else type(logits).__name__
+    if not hasattr(logits, "dtype") or logits.shape != (SAMPLES, classes) or not logits.is_floating_point():
+        raise UserError(f"model: {name} returns {found} for {SAMPLES} samples; should be floats ({SAMPLES}, {classes})")
+
+
+def check_outputs(names, outputs):
+    """Raise UserError where not all of the named layers have an output with a row for each of SAMPLES samples."""
+    for name in names:
+        if name not in outputs:
+            raise UserError(f"activations.layers: the model never computes {name!r} as a whole; name a part of it")
+        shape = tuple(outputs[name].shape)
+        if len(shape) < 2 or len(outputs[name]) != SAMPLES:
+            raise UserError(
+                f"activations.layers: {name!r} returns {shape} for {SAMPLES} samples; name one whose output has the "
+                f"samples first, ({SAMPLES}, ...), and values of each"
+            )
 
 
 def units_of(shape):
@@ -107,4 +132,4 @@ def storage_of(tensor):
     return tensor.untyped_storage()._cdata
 
 
-SAMPLES = 2
+SAMPLES = 3  # unlike the usual number of anything else, to tell it from those

@@ -10,9 +10,9 @@ import inspect
 import math
 from typing import NamedTuple
 
-from actdim import neighbors, registered, registry
+from actdim import neighbors
 from actdim.arithmetic import WORTH_TORCH
-from actdim.datasets import data_set
+from actdim.datasets import data_set, whole_set
 from actdim.estimators.pca import CHUNK_BYTES as PCA_CHUNK
 from actdim.exact import CHUNK_BYTES, HELD_BYTES, PRODUCT_BYTES, WORTH_NUMBA
 from actdim.on_paper import OnPaper, on_paper
@@ -59,7 +59,7 @@ class Subject(NamedTuple):
 def subject(study, run, gpu=False):
     """Return the Subject of a Run of a Study."""
     data = data_set(run.settings)
-    whole = registered.build(registry.DATASETS, run.settings["dataset"])
+    whole = whole_set(run.settings)
     values = math.prod(data.shape)
     of_value = 8 if data.vocabulary else 1 if data.mean else 4
     total = of_value * values * sum(whole.sizes.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, WrapValidator, model_validator
 
 from actdim import registered, registry
 from actdim.errors import UserError
@@ -23,6 +23,20 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 # The ends of the stages of training, one job each; one number is one stage.
 Stages = Annotated[
     list[Unit], Field(min_length=1), BeforeValidator(lambda ends: ends if isinstance(ends, list) else [ends])
+]
+
+
+def balanced_or_stated(value, checked):
+    """Say of wrong weights of the classes in one line what would be right."""
+    try:
+        return checked(value)
+    except ValidationError:
+        raise ValueError(f"should be balanced, or a list with a number above 0 for each class, not {value!r}") from None
+
+
+# balanced: n / (classes * n of the class). None is 0, for a batch may have samples of that class alone.
+ClassWeights = Annotated[
+    Literal["balanced"] | list[Annotated[float, Field(gt=0)]] | None, WrapValidator(balanced_or_stated)
 ]
 
 
@@ -116,7 +130,7 @@ class Training(Length):
     weight_decay: NonNegative = 0.0
     schedule: Schedule = Schedule()
     batch_size: Count
-    class_weights: Literal["balanced"] | list[NonNegative] | None = None  # balanced: n / (classes * n of the class)
+    class_weights: ClassWeights = None
     bottleneck: Bottleneck | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 (mixed) on a GPU, float32 on a CPU
     compile: bool = False  # by torch.compile

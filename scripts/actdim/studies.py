@@ -148,6 +148,9 @@ def load_study(name, config, folder="studies"):
     file = check(StudyFile, content, where)
     runs = make_runs(name, file, content, where)
     unit, ends = stages_of_study(content, where)
+    for run in runs.values():
+        if ends[-1] > 0 and not on_paper(run, file.activations.layers).trainable:
+            raise UserError(f"{where}: model: {run.settings['model']['name']} has nothing to train; write epochs: 0")
     probes = {key: probe(key, config, file, where) for key in PROBES}
     read = {"activations": file.activations, **probes}
     if probes["directions"]:

@@ -82,6 +82,11 @@ def summary_table(ids, settings):
     peak = layers.dropna(subset="id").sort_values("id")
     peak = peak[~peak.index.duplicated(keep="last")]
     lost = layers[layers["id"].isna()]
+    unmeasured = layers.index.unique().difference(last.index)
+    reasons = [
+        "ID of " + lost["layer"] + ": " + lost["reason"].astype(str),
+        pd.Series("LLID: the layer that feeds the classifier is not among those measured", unmeasured, dtype=object),
+    ]
     measures = {
         "llid": last["id"],
         "llid_low": last["low"],
@@ -89,7 +94,7 @@ def summary_table(ids, settings):
         "pid": peak["id"],
         "pid_layer": peak["layer"],
         "pid_over_llid": peak["id"] / last["id"],
-        "reason": joined("ID of " + lost["layer"] + ": " + lost["reason"].astype(str)),
+        "reason": joined(pd.concat(reasons)),
     }
     summary = layers[~layers.index.duplicated()].assign(**measures)
     keys.remove("split")

@@ -34,15 +34,32 @@ def data_set(settings):
 
     Raises UserError where its settings do not fit it.
     """
-    data = registered.build(registry.DATASETS, settings["dataset"])
-    if len(data.shape) != 3 and any(settings["dataset"]["augmentation"].values()):
-        raise UserError(f"dataset.augmentation: is for images, and {settings['dataset']['name']} has none")
+    data, name = whole_set(settings), settings["dataset"]["name"]
+    if not data.mean and any(settings["dataset"]["augmentation"].values()):
+        raise UserError(f"dataset.augmentation: is for uint8 images, and {name} has none")
     wanted, available = settings["dataset"]["train_size"], data.sizes["train"]
     if wanted is None:
         return data
     if wanted > available:
-        raise UserError(f"dataset.train_size: {wanted}, and {settings['dataset']['name']} has {available} for training")
+        raise UserError(f"dataset.train_size: {wanted}, and {name} has {available} for training")
     return data._replace(sizes={**data.sizes, "train": wanted})
+
+
+def whole_set(settings):
+    """Return the DataSet of a run's settings, not read yet, with all its samples.
+
+    Raises UserError where what a function of the user's own returns is none.
+    """
+    data, name = registered.build(registry.DATASETS, settings["dataset"]), settings["dataset"]["name"]
+    if not isinstance(data, DataSet):
+        raise UserError(f"dataset.name: {name} returns {type(data).__name__}; should return actdim.datasets.DataSet")
+    if set(data.sizes) != {"train", "validation"} or min(data.sizes.values()) < 1:
+        raise UserError(f"dataset: {name} has sizes {data.sizes}; should have samples of train and of validation")
+    if data.mean and not (len(data.shape) == 3 and len(data.mean) == len(data.std) == data.shape[0]):
+        raise UserError(
+            f"dataset: {name} with a mean should be images (channels, height, width), a mean and std of each"
+        )
+    return data
 
 
 def load_samples(settings):
@@ -51,8 +68,7 @@ def load_samples(settings):
     Which samples is the same for every run; which labels are replaced, each by a class drawn from all alike (so by
     its own now and then; Zhang et al. 2017, arXiv 1611.03530), is up to the run's seed.
     """
-    data = data_set(settings)
-    splits = data.load()
+    data, splits = data_set(settings), load_whole(settings)
     train = splits["train"]
     rows = np.sort(np.random.default_rng(0).permutation(len(train.labels))[: data.sizes["train"]])
     labels = train.labels[rows]
@@ -60,6 +76,37 @@ def load_samples(settings):
     noisy = random.permutation(len(labels))[: round(settings["dataset"]["label_noise"] * len(labels))]
     labels[noisy] = random.integers(data.classes, size=len(noisy))
     return {**splits, "train": Split(train.inputs[rows], labels, train.index[rows])}
+
+
+def load_whole(settings):
+    """Return {split: Split} of the data set of a run's settings; UserError where it is not what it says it is."""
+    data, name = whole_set(settings), settings["dataset"]["name"]
+    splits = data.load()
+    if not isinstance(splits, dict) or set(splits) != set(data.sizes):
+        raise UserError(f"dataset: {name} should load a Split of train and one of validation")
+    for split, samples in splits.items():
+        if mistake := mistake_in(samples, data, data.sizes[split]):
+            raise UserError(f"dataset: {name}: {split}: {mistake}")
+    return splits
+
+
+def mistake_in(samples, data, n):
+    """Return what is wrong with a Split of n samples of a DataSet, as text; None where nothing is."""
+    of_inputs = "int64" if data.vocabulary else "uint8" if data.mean else "float32"
+    for name, shape, dtype in (
+        ("inputs", (n, *data.shape), of_inputs),
+        ("labels", (n,), "int64"),
+        ("index", (n,), "int64"),
+    ):
+        array = getattr(samples, name, None)
+        if not isinstance(array, np.ndarray):
+            return f"{name} should be an array of numpy, not {type(array).__name__}"
+        if array.shape != shape or array.dtype != dtype:
+            return f"{name} are {array.dtype} {array.shape}; should be {dtype} {shape}"
+    for name, values, many in (("labels", samples.labels, data.classes), ("tokens", samples.inputs, data.vocabulary)):
+        if many and (values.min() < 0 or values.max() >= many):
+            return f"{name} from {values.min()} to {values.max()}; should be from 0 to {many - 1}"
+    return None
 
 
 LABEL_NOISE = 1  # beside a run's seed, tells its random numbers for this from those for other things

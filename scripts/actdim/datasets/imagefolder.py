@@ -71,7 +71,7 @@ def list_images(folder):
 
 def load(classes, size):
     """Return the Split of {class: its image files}; UserError that names the file that is no image."""
-    from torchvision.datasets.folder import pil_loader
+    from PIL import Image
     from torchvision.transforms.functional import center_crop, resize
 
     paths = [path for files in classes.values() for path in files]
@@ -79,7 +79,12 @@ def load(classes, size):
     images = np.empty((len(paths), 3, size, size), dtype=np.uint8)
     for image, path in zip(images, paths, strict=True):
         try:
-            image[:] = np.asarray(center_crop(resize(pil_loader(path), size), size)).transpose(2, 0, 1)
+            with Image.open(path) as opened:
+                if opened.mode.startswith(("I", "F")):  # which convert() would cut off at 255
+                    raise UserError(f"{path}: an image of more than 8 bits a color; save it with 8")
+                image[:] = np.asarray(center_crop(resize(opened.convert("RGB"), size), size)).transpose(2, 0, 1)
+        except UserError:
+            raise
         except Exception as error:  # what damaged bytes lead to depends on the bytes
             raise UserError(f"{path}: not an image that can be read ({' '.join(str(error).split())})") from None
     return Split(images, labels, np.arange(len(paths)))

@@ -166,6 +166,16 @@ def test_damaged_image(ending, kept, tmp_path):
     assert one_line(build("imagefolder", tmp_path, size=16)).startswith(f"{file}: not an image that can be read")
 
 
+@pytest.mark.parametrize(("ending", "dtype"), [("png", np.uint16), ("tif", np.uint16), ("tif", np.float32)])
+def test_images_of_more_than_8_bits_are_refused(ending, dtype, tmp_path):
+    """For Pillow, asked for colors, would cut them off at 255."""
+    write_images(tmp_path, "png")
+    file = tmp_path / f"train/cat/a.{ending}"
+    Image.fromarray(np.full((20, 20), 300, dtype)).save(file)
+    line = one_line(build("imagefolder", tmp_path, size=16))
+    assert line == f"{file}: an image of more than 8 bits a color; save it with 8"
+
+
 def test_folders_that_do_not_fit(tmp_path):
     write_images(tmp_path, "png")
     (tmp_path / "train/fox").mkdir()

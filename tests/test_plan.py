@@ -100,9 +100,13 @@ def test_a_disk_that_is_too_small(project):
 
 
 def test_a_grid_of_rates_is_timed_once_and_momentum_apart(project):
-    """By the kinds of run: weight decay and dropout cost the same; momentum has a buffer in every checkpoint."""
+    """By the kinds of run: weight decay and dropout cost the same; momentum has a buffer in every checkpoint.
+
+    Fewer samples than a step is timed with are a kind of their own.
+    """
     study = copy.deepcopy(STUDY)
     study["grid"] = [{"weight_decay": [0, 0.1], "label_noise": [0, 0.5]}, {"momentum": [0.9]}, {"batch_size": [20]}]
+    study["grid"].append({"train_size": [20, 200]})
     project.write(study | {"figures": ["id_over_depth"]})
     script = (
         "from actdim.costs import kind_of; from actdim.studies import load_config, load_study; import yaml\n"
@@ -110,7 +114,7 @@ def test_a_grid_of_rates_is_timed_once_and_momentum_apart(project):
         "print([len({kind_of(run.settings) for run in runs}), len(runs)])"
     )
     done = project.run("env", "PYTHONPATH=scripts", "python", "-c", script)
-    assert yaml.safe_load(done.stdout) == [3, 6], done.stderr
+    assert yaml.safe_load(done.stdout) == [5, 8], done.stderr
 
 
 def test_a_model_that_is_not_trained(project):

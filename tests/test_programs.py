@@ -1,6 +1,7 @@
 """The programs by hand, as their users run them."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -28,6 +29,27 @@ def estimate(folder, points, estimator="twonn", method="exact"):
     done = run("estimate_id", neighbors=folder / "n.h5", estimator=estimator, output=folder / "id.json")
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "id.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "too_much",
+    [
+        "numpy.empty(1 << 58)",
+        "torch.empty(1 << 58)",
+        "(_ for _ in ()).throw(torch.OutOfMemoryError('CUDA out of memory'))",
+    ],
+)
+def test_too_little_memory_is_one_line(too_much):
+    script = f"import numpy, torch; from actdim import errors; errors.run(lambda: {too_much})"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": ROOT / "scripts"},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("-c: not enough memory; run fewer jobs at once, or one with less at once (")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("method", ["exact", "pynndescent"])

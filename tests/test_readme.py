@@ -3,10 +3,13 @@
 import re
 import shlex
 
+import numpy as np
 import pandas as pd
+import torch
 import yaml
 from conftest import ROOT
 from PIL import Image
+from torchvision import models
 
 README = (ROOT / "README.md").read_text()
 
@@ -18,10 +21,17 @@ def blocks(language):
 
 
 def test_study(project):
-    """The study is valid, and all of its jobs can be planned."""
+    """All of its jobs can be planned; shorter, of one seed and of a narrow network it is run to its figures."""
     (project.folder / "studies/mine.yaml").write_text(blocks("yaml")[0])
     done = project.snakemake("-n", "--quiet", "reason", "--config", "studies=[mine]")
     assert re.search(r"^train +10$", done.stdout, flags=re.MULTILINE)
+    study = yaml.safe_load(blocks("yaml")[0])
+    study["training"]["epochs"], study["checkpoints"], study["activations"]["at"] = 2, [1, 2], [2]
+    study["model"]["width"], study["seeds"] = 2, [0]
+    (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
+    figures = [f"results/figures/mine/{name}.png" for name in study["figures"]]
+    project.snakemake(*figures, "--config", "studies=[mine]")
+    assert all((project.folder / figure).stat().st_size > 1000 for figure in figures)
 
 
 def test_own_model_and_data(project):
@@ -46,16 +56,25 @@ def test_own_model_and_data(project):
 
 
 def test_pretrained_network(project):
-    """The study is valid for a folder of images and for weights in a file, and can be planned."""
+    """The study as it stands can be planned; with weights in a file, for there is no network, it is run."""
     study = yaml.safe_load(blocks("yaml")[1])
-    for split in ("train", "validation"):
+    random = np.random.default_rng(0)
+    for split, images in (("train", 1), ("validation", 30)):
         for name in ("cat", "dog"):
             folder = project.folder / study["dataset"]["folder"] / split / name
             folder.mkdir(parents=True)
-            Image.new("RGB", (300, 240)).save(folder / "1.png")
+            for number in range(images):
+                Image.fromarray(random.integers(256, size=(240, 300, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
     done = project.snakemake("-n", "--quiet", "reason", "--config", "studies=[mine]")
     assert re.search(r"^find_neighbors +7$", done.stdout, flags=re.MULTILINE)
+    torch.save(models.resnet50().state_dict(), project.folder / "resnet50.pth")
+    study["model"]["weights"] = "resnet50.pth"
+    (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
+    project.snakemake("results/tables/id.csv", "--config", "studies=[mine]", "neighbors={method: exact, k: 8}")
+    table = pd.read_csv(project.folder / "results/tables/id.csv")
+    assert list(table["layer"]) == study["activations"]["layers"]
+    assert (table["id"] > 1).all()
 
 
 def test_the_papers_studies_can_be_planned(project):

@@ -199,6 +199,14 @@ def test_the_tables_do_not_depend_on_the_order_of_the_files():
     pd.testing.assert_frame_equal(one, other)
 
 
+def test_without_the_layer_that_feeds_the_classifier_the_table_says_so():
+    ids, settings = tables.id_table([one for one in estimates(by_layer) if one["source"]["layer"] != "pool"])
+    summary = tables.summary_table(ids, settings)
+    assert summary["llid"].isna().all()
+    assert (summary["pid_layer"] == "stem").all()
+    assert set(summary["reason"]) == {"LLID: the layer that feeds the classifier is not among those measured"}
+
+
 def test_columns_of_the_real_tables(finished):
     """The names that DESIGN fixes, in files that the workflow wrote."""
     folder = finished.folder / "results/tables"

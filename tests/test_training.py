@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from actdim.batches import Samples, batches, take_batch
@@ -234,6 +235,18 @@ def test_steps_of_the_learning_rate_against_torch():
             assert learning_rate(settings, 3 * epoch + step, per_unit=3) == pytest.approx(schedule.get_last_lr()[0])
         optimizer.step()
         schedule.step()
+
+
+@pytest.mark.parametrize("schedule", [{"name": "cosine", "length": 9}, {"name": "steps", "at": [2, 5], "factor": 0.2}])
+def test_every_schedule_warms_up(schedule):
+    """Its own rate times a factor that grows by the same amount each step, up to 1 at the end of the warm-up."""
+    rates = [
+        [learning_rate({"lr": 0.1, "schedule": {**schedule, "warmup": warmup}}, step, 4) for step in range(36)]
+        for warmup in (0, 3)
+    ]
+    factors = np.divide(rates[1], rates[0])
+    np.testing.assert_allclose(factors[:12], np.linspace(1 / 12, 1, 12))
+    assert (factors[12:] == 1).all()
 
 
 def study_with(extra, folder):

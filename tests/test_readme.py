@@ -91,7 +91,7 @@ def test_settings_of_training(project):
     augmentation = yaml.safe_load(re.search(r"augmentation: (\{.*?\})", README)[1])
     study = yaml.safe_load(blocks("yaml")[0])
     study["training"] |= {"bottleneck": bottleneck, "schedule": schedule, "precision": "auto", "compile": True}
-    study["dataset"]["augmentation"] = augmentation
+    study["dataset"] = {"name": "cifar10", "augmentation": augmentation}
     (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
     project.snakemake("-n", "--config", "studies=[mine]")
 

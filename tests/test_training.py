@@ -209,7 +209,7 @@ def test_one_step_is_the_textbooks(tmp_path):
     )
     last = train(path, tmp_path / "out")
     states = [torch.load(tmp_path / f"out/{step:05d}.pt", weights_only=True)["model"] for step in (0, 1)]
-    dataset = {"name": "digits", "train_size": 50, "label_noise": 0}
+    dataset = {"name": "digits", "train_size": 50, "label_noise": 0, "augmentation": {}}
     images, labels, *_ = load_data({"dataset": dataset, "seed": 0}, "cpu")["train"]
     weights = {name: value.double().requires_grad_() for name, value in states[0].items()}
     velocity = {name: torch.zeros_like(value) for name, value in weights.items()}

@@ -147,9 +147,10 @@ def random_images():
     def load():
         random = np.random.default_rng(0)
         images = random.integers(256, size=(IMAGES, 3, 32, 32), dtype=np.uint8)
-        return {"train": Split(images, random.integers(CLASSES, size=IMAGES), np.arange(IMAGES))}
+        split = Split(images, random.integers(CLASSES, size=IMAGES), np.arange(IMAGES))
+        return {"train": split, "validation": split}
 
-    return DataSet((3, 32, 32), CLASSES, {"train": IMAGES, "validation": 0}, load, mean=MEAN, std=STD)
+    return DataSet((3, 32, 32), CLASSES, {"train": IMAGES, "validation": IMAGES}, load, mean=MEAN, std=STD)
 
 
 def gpt2():

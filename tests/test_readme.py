@@ -21,13 +21,13 @@ def blocks(language):
 
 
 def test_study(project):
-    """All of its jobs can be planned; shorter, of one seed and of a narrow network it is run to its figures."""
+    """All of its jobs can be planned; the first sweep, shorter and of a narrow network, is run to its figures."""
     (project.folder / "studies/mine.yaml").write_text(blocks("yaml")[0])
     done = project.snakemake("-n", "--quiet", "reason", "--config", "studies=[mine]")
     assert re.search(r"^train +10$", done.stdout, flags=re.MULTILINE)
     study = yaml.safe_load(blocks("yaml")[0])
     study["training"]["epochs"], study["checkpoints"], study["activations"]["at"] = 2, [1, 2], [2]
-    study["model"]["width"], study["seeds"] = 2, [0]
+    study["model"]["width"], study["seeds"], study["grid"] = 2, [0], study["grid"][:1]
     (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
     figures = [f"results/figures/mine/{name}.png" for name in study["figures"]]
     project.snakemake(*figures, "--config", "studies=[mine]")

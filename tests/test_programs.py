@@ -52,6 +52,16 @@ def test_too_little_memory_is_one_line(too_much):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_batch_norm_of_one_sample_is_one_line(tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        "{dataset: {name: digits, train_size: 9}, model: {name: mlp, width: 4, batch_norm: true},"
+        " training: {lr: 0.1, batch_size: 1, epochs: 1}, checkpoints: [1]}"
+    )
+    done = run("train", study=tmp_path / "study.yaml", output=tmp_path / "to~1")
+    assert done.returncode == 1
+    assert done.stderr == "train.py: training.batch_size: batch norm needs two samples or more at once\n"
+
+
 @pytest.mark.parametrize("method", ["exact", "pynndescent"])
 @pytest.mark.parametrize("estimator", registry.ESTIMATORS)
 def test_hand_made_file_of_known_dimension(tmp_path, method, estimator):

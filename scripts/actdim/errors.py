@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class NoSpace(UserError):
 def run(main):
     """Run `main()` as a program: a mistake of the user, or a fault of a disk, becomes one line and exit status 1.
 
-    An operation of the user's own model that torch refuses where results must be the same each time is a mistake too.
+    So do some mistakes that only numpy and torch can tell; see MISTAKES.
     """
     try:
         main()
@@ -38,19 +39,24 @@ def run(main):
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror or error}")
         sys.exit(1)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
-            reason = str(error).partition("\n")[0]
-            say(f"not enough memory; run fewer jobs at once, or one with less at once ({reason})")
-            sys.exit(1)
-        operation, found, _ = str(error).partition(" does not have a deterministic implementation")
-        if not found:
+    except (MemoryError, RuntimeError, ValueError) as error:
+        found = ((re.match(pattern, str(error)), line) for pattern, line in MISTAKES.items())
+        mistake = next((line.format(*match.groups()) for match, line in found if match), None)
+        if not mistake:
             raise
-        say(f"the model's {operation} has no deterministic implementation here; have it compute that otherwise")
+        say(mistake)
         sys.exit(1)
 
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # what torch says of a GPU, and of a CPU
+MISTAKES = {  # what numpy and torch say of them, and what a user should know
+    "(.*) does not have a deterministic implementation": (
+        "the model's {} has no deterministic implementation here; have it compute that otherwise"
+    ),
+    "(.*(?:out of memory|can't allocate memory|Unable to allocate).*)": (
+        "not enough memory; run fewer jobs at once, or one with less at once ({})"
+    ),
+    "Expected more than 1 value per channel": "training.batch_size: batch norm needs two samples or more at once",
+}
 
 
 def log():

@@ -1,5 +1,6 @@
 """What the README shows works as it stands there."""
 
+import json
 import re
 import shlex
 
@@ -21,7 +22,7 @@ def blocks(language):
 
 
 def test_study(project):
-    """All of its jobs can be planned; the first sweep, shorter and of a narrow network, is run to its figures."""
+    """All of its jobs can be planned; the first sweep, shorter and of two layers, is run to its figures."""
     (project.folder / "studies/mine.yaml").write_text(blocks("yaml")[0])
     done = project.snakemake("-n", "--quiet", "reason", "--config", "studies=[mine]")
     assert re.search(r"^train +10$", done.stdout, flags=re.MULTILINE)
@@ -29,6 +30,7 @@ def test_study(project):
     study["training"]["epochs"], study["checkpoints"], study["activations"]["at"] = 2, [1, 2], [2]
     study["model"]["width"], study["seeds"], study["grid"] = 2, [0], study["grid"][:1]
     (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
+    study["activations"]["layers"] = ["stage4", "pool"]
     figures = [f"results/figures/mine/{name}.png" for name in study["figures"]]
     project.snakemake(*figures, "--config", "studies=[mine]")
     assert all((project.folder / figure).stat().st_size > 1000 for figure in figures)
@@ -56,7 +58,7 @@ def test_own_model_and_data(project):
 
 
 def test_pretrained_network(project):
-    """The study as it stands can be planned; with weights in a file, for there is no network, it is run."""
+    """The study as it stands can be planned; with weights in a file, for there is no network, its programs are run."""
     study = yaml.safe_load(blocks("yaml")[1])
     random = np.random.default_rng(0)
     for split, images in (("train", 1), ("validation", 30)):
@@ -71,10 +73,16 @@ def test_pretrained_network(project):
     torch.save(models.resnet50().state_dict(), project.folder / "resnet50.pth")
     study["model"]["weights"] = "resnet50.pth"
     (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
-    project.snakemake("results/tables/id.csv", "--config", "studies=[mine]", "neighbors={method: exact, k: 8}")
-    table = pd.read_csv(project.folder / "results/tables/id.csv")
-    assert list(table["layer"]) == study["activations"]["layers"]
-    assert (table["id"] > 1).all()
+    layers = study["activations"]["layers"]
+    for command in (
+        "scripts/train.py --study studies/mine.yaml --set seed=0 --output run",
+        f"scripts/dump_activations.py --checkpoint run/00000.pt --layers {' '.join(layers)} --output a.h5",
+        f"scripts/find_neighbors.py --activations a.h5 --layer {layers[-1]} --method exact --k 8 --output n.h5",
+        "scripts/estimate_id.py --neighbors n.h5 --estimator twonn --output id.json",
+    ):
+        done = project.run(*command.split())
+        assert done.returncode == 0, done.stderr
+    assert json.loads((project.folder / "id.json").read_text())["id"] > 1
 
 
 def test_the_papers_studies_can_be_planned(project):

@@ -12,7 +12,7 @@ results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, repo
 	@echo "Report:  $(CURDIR)/results/report.html"
 
 test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment; folders of long ones come first
-	python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: $(VENV)/installed  ## faults at every moment in every rule, for hours; as root also full disks
 	python -m pytest -m "" tests/faults

@@ -22,18 +22,10 @@ def blocks(language):
 
 
 def test_study(project):
-    """All of its jobs can be planned; the first sweep, shorter and of two layers, is run to its first figure."""
+    """The study is valid, and all of its jobs can be planned."""
     (project.folder / "studies/mine.yaml").write_text(blocks("yaml")[0])
     done = project.snakemake("-n", "--quiet", "reason", "--config", "studies=[mine]")
     assert re.search(r"^train +10$", done.stdout, flags=re.MULTILINE)
-    study = yaml.safe_load(blocks("yaml")[0])
-    study["training"]["epochs"], study["checkpoints"], study["activations"]["at"] = 2, [1, 2], [2]
-    study["model"]["width"], study["seeds"], study["grid"] = 2, [0], study["grid"][:1]
-    (project.folder / "studies/mine.yaml").write_text(yaml.safe_dump(study))
-    study["activations"]["layers"] = ["stage4", "pool"]
-    figures = [f"results/figures/mine/{name}.png" for name in study["figures"][:1]]
-    project.snakemake(*figures, "--config", "studies=[mine]")
-    assert all((project.folder / figure).stat().st_size > 1000 for figure in figures)
 
 
 def test_own_model_and_data(project):

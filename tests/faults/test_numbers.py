@@ -53,7 +53,7 @@ class Odd(nn.Module):
 def odd(data, *, width: int = 12, spoiled: bool = False) -> nn.Module:
     return Odd(data.shape[0] * data.shape[1] * data.shape[2], data.classes, width, spoiled)
 """
-ESTIMATORS = {"twonn": {}, "twonn_fit": {}, "pca": {}}  # all meet such values in test_properties.py
+ESTIMATORS = {"twonn": {}, "pca": {}}  # all meet such values in test_properties.py
 STUDY = {
     "dataset": {"name": "digits", "train_size": 120},
     "model": {"name": "mine:odd"},

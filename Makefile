@@ -36,7 +36,7 @@ clean:  ## remove the environments; results stay
 $(VENV)/installed: envs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements.txt
-	cd scripts && python -m actdim.compiled  # once, for half a minute
+	cd scripts && python -m actdim.neighbors.precompile  # once, for half a minute
 	touch $@
 
 # Other libraries' estimators, to test and time ours against. DADApy needs an older numpy, and builds only like this.

@@ -29,7 +29,7 @@ rule all:
 
 
 onsuccess:
-    from actdim.missing import missing  # only here, for to import pandas takes a second
+    from actdim.tables.missing import missing  # only here, for to import pandas takes a second
 
     if any(job.rule.name == "all" for job in workflow.dag.jobs):
         try:

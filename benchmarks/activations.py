@@ -18,13 +18,15 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from actdim import hdf5, registered, registry
-from actdim.activations import BATCH, dump, forward, layer_names
-from actdim.batches import normalize, on_device
-from actdim.datasets import DataSet, Split
-from actdim.exact import pieces
-from actdim.layers import Layer, of_rows
-from actdim.training import keep_memory, make_deterministic
+from actdim import plugins, registry
+from actdim.activations.dump import BATCH, dump
+from actdim.datasets.dataset import DataSet, Split
+from actdim.datasets.device import normalize, on_device
+from actdim.models.layers import forward, layer_names
+from actdim.neighbors.exact import pieces
+from actdim.storage import hdf5
+from actdim.storage.layer_reader import Layer, row_checksums
+from actdim.training.loop import keep_memory, make_deterministic
 
 CASES = [  # model settings, images
     ({"name": "resnet18", "width": 64}, 600),
@@ -64,7 +66,7 @@ def measure(settings, n, device, folder):
     split = Split(rng.integers(0, 256, (n, *DATA.shape)).astype(np.uint8), np.zeros(n, np.int64), np.arange(n))
     samples = on_device(split, DATA, device)
     torch.manual_seed(0)
-    model = registered.build(registry.MODELS, settings, DATA).to(device, memory_format=torch.channels_last)
+    model = plugins.build(registry.MODELS, settings, DATA).to(device, memory_format=torch.channels_last)
     layers, rows = layer_names(model, ["all"]), []
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         path = Path(inside) / "activations.h5"
@@ -85,7 +87,7 @@ def measure_reading(folder):
         path = Path(inside) / "activations.h5"
         with hdf5.create(path, values.nbytes) as file:
             file["x"] = values
-        sums = of_rows(values)
+        sums = row_checksums(values)
         with hdf5.open_file(path) as (file, _):
             times = [
                 [seconds(read, Layer(path, file["x"], check)) for check in (sums, None)] for _ in range(READINGS + 1)

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from actdim import registered, registry
-from actdim.batches import normalize, on_device
-from actdim.datasets import DataSet, Split
-from actdim.directions import observe, scores
-from actdim.training import keep_memory, make_deterministic
+from actdim import plugins, registry
+from actdim.datasets.dataset import DataSet, Split
+from actdim.datasets.device import normalize, on_device
+from actdim.measures.directions import observe, scores
+from actdim.training.loop import keep_memory, make_deterministic
 
 CASES = [  # model settings, shape of an image, layers
     ({"name": "mlp", "width": 128}, (1, 8, 8), ["hidden1", "hidden2"]),
@@ -38,7 +38,7 @@ def main():
     for settings, shape, layers in CASES:
         data = DataSet(shape=shape, classes=10, sizes={}, load=dict)
         torch.manual_seed(0)
-        model = registered.build(registry.MODELS, settings, data).to(device, memory_format=torch.channels_last).eval()
+        model = plugins.build(registry.MODELS, settings, data).to(device, memory_format=torch.channels_last).eval()
         random = np.random.default_rng(0)
         inputs = random.standard_normal((SAMPLES, *shape), dtype=np.float32)
         samples = on_device(Split(inputs, random.integers(10, size=SAMPLES), np.arange(SAMPLES)), data, device)

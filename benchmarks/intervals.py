@@ -20,12 +20,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from actdim import neighbors  # noqa: E402
-from actdim.estimators.gride import gride  # noqa: E402
-from actdim.estimators.mle import mle  # noqa: E402
-from actdim.estimators.twonn import twonn  # noqa: E402
-from actdim.estimators.twonn_fit import twonn_fit  # noqa: E402
-from actdim.hdf5 import Lists  # noqa: E402
+from actdim.estimators.gride import gride
+from actdim.estimators.mle import mle
+from actdim.estimators.twonn import twonn
+from actdim.estimators.twonn_fit import twonn_fit
+from actdim.neighbors.search import find_neighbors
+from actdim.storage.neighbor_lists import Lists
 
 DIMENSIONS = (2, 5, 10, 20)
 ESTIMATORS = (twonn, twonn_fit, gride, mle)
@@ -50,7 +50,7 @@ def draw(dimension, draws, points):
     found = {estimator.__name__: [] for estimator in ESTIMATORS}
     for number in range(draws):
         data = np.random.default_rng([dimension, number]).normal(size=(points, dimension))
-        indices, distances, _ = neighbors.find(data, "exact", K)
+        indices, distances, _ = find_neighbors(data, "exact", K)
         for estimator in ESTIMATORS:
             estimate = estimator(Lists(distances, indices, {}))
             found[estimator.__name__].append([estimate[key] for key in ("id", "low", "high")])

@@ -107,14 +107,15 @@ def timed(call, data, calls=3):
 
 def actdim(path):
     """Neighbors by `auto`, the scale check, and both estimates."""
-    from actdim import neighbors, subsets
     from actdim.estimators.twonn import twonn
     from actdim.estimators.twonn_fit import twonn_fit
-    from actdim.hdf5 import Lists
+    from actdim.neighbors import decimation
+    from actdim.neighbors.search import find_neighbors
+    from actdim.storage.neighbor_lists import Lists
 
     def call(points):
-        indices, distances, report = neighbors.find(points, "auto", 32)
-        lists = Lists(distances, indices, subsets.decimate(points, indices, distances))
+        indices, distances, report = find_neighbors(points, "auto", 32)
+        lists = Lists(distances, indices, decimation.decimate(points, indices, distances))
         twonn_fit(lists)
         return {"id": twonn(lists)["id"], "recall": report["recall"], "search": report["search"]}
 

@@ -73,8 +73,9 @@ def main():
 def shape():
     """Return [(run, dumps, layers, estimators)] of the studies."""
     sys.path.insert(0, str(ROOT / "scripts"))
-    from actdim.settings import read_yaml
-    from actdim.studies import load_config, load_study
+    from actdim.study.config import load_config
+    from actdim.study.study import load_study
+    from actdim.study.yaml_files import read_yaml
 
     config = load_config(read_yaml(ROOT / "config.yaml"))
     studies = [load_study(name, config, ROOT / "studies") for name in ("cifar10", "cifar100", "grokking_paper")]

@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/slurm")]
 
-from cluster import ClusterError, cluster, query  # noqa: E402
-from conftest import STUDY, copy_project  # noqa: E402
+from cluster import ClusterError, cluster, query
+from conftest import STUDY, copy_project
 
 WIDE = STUDY | {
     "model": {"name": "resnet18", "width": 2},

@@ -33,10 +33,10 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from actdim import steps, training  # noqa: E402
-from actdim.batches import batches  # noqa: E402
-from actdim.datasets import DataSet, Split  # noqa: E402
-from actdim.settings import run_settings  # noqa: E402
+from actdim.datasets.dataset import DataSet, Split
+from actdim.study.runs import run_settings
+from actdim.training import loop, step
+from actdim.training.batches import batches
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 TURNS = 3
@@ -125,17 +125,17 @@ def ours(task, chosen):
     study = STUDIES[task]
     study = {**study, "training": {**study["training"], **chosen, "epochs": 1}}
     settings = run_settings(study, {"seed": 0}, "this benchmark")
-    training.make_deterministic(settings["training"]["threads"])
-    training.keep_memory()
-    train = training.load_data(settings, DEVICE)["train"]
-    learner = steps.begin(settings, train)
+    loop.make_deterministic(settings["training"]["threads"])
+    loop.keep_memory()
+    train = loop.load_data(settings, DEVICE)["train"]
+    learner = step.begin(settings, train)
     per_epoch = batches(len(train.labels), settings["training"]["batch_size"])
     taken = 0
 
     def call():
         nonlocal taken
         for _ in range(per_epoch if task == "resnet18" else 1):
-            steps.train_step(learner, train, settings, taken, per_epoch)
+            step.train_step(learner, train, settings, taken, per_epoch)
             taken += 1
 
     return call

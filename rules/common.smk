@@ -12,12 +12,14 @@ from threading import Thread
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
-from actdim import locks, planned, provenance
+from actdim import provenance
+from actdim.cli import TELL
 from actdim.datasets.published import default_folder
-from actdim.errors import TELL, UserError
-from actdim.paths import (
+from actdim.errors import UserError
+from actdim.names import BY_CLASS, PCA
+from actdim.plugins import code_of
+from actdim.study.targets import (
     ACTIVATIONS,
-    BY_CLASS,
     CHECKPOINTS,
     DIRECTIONS,
     DOWNLOAD,
@@ -33,11 +35,13 @@ from actdim.paths import (
     last_layer_pca_files,
     sample_sets,
 )
-from actdim.registered import code_of
 from actdim.registry import DOWNLOADED, ESTIMATORS
-from actdim.resources import asking
-from actdim.settings import digest
-from actdim.studies import PCA, layers_of, load_all, stage_of
+from actdim.study.runs import layers_of
+from actdim.study.stages import stage_of
+from actdim.study.study import load_all
+from actdim.validation import digest
+from actdim.workflow import checked_config, locks
+from actdim.workflow.resources import asking
 
 # Snakemake keeps nearly all of what it makes for a job: looking for what can go, time and again, took a third of a plan.
 gc.set_threshold(1_000_000)
@@ -45,7 +49,7 @@ gc.set_threshold(1_000_000)
 try:
     if workflow.is_main_process:
         locks.begin()
-    CONFIG, STUDIES = (workflow.remote_exec and planned.kept(config)) or load_all(config)
+    CONFIG, STUDIES = (workflow.remote_exec and checked_config.kept(config)) or load_all(config)
 except UserError as mistakes:
     sys.exit(str(mistakes))
 
@@ -60,7 +64,7 @@ onstart:
     if not workflow.local_exec:
         locks.sign(locks.held[-1], locks.ELSEWHERE)
         try:
-            planned.keep(config, CONFIG, STUDIES)
+            checked_config.keep(config, CONFIG, STUDIES)
         except UserError as mistake:
             sys.exit(str(mistake))
 

@@ -5,12 +5,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from actdim import errors, registered
-from actdim.activations import own_layers
-from actdim.arguments import add_set, read_set
-from actdim.batches import on_device
-from actdim.datasets import data_set, load_samples
-from actdim.directions import (
+from actdim import cli, plugins
+from actdim.cli import add_set, read_set
+from actdim.datasets.dataset import data_set, load_samples
+from actdim.datasets.device import on_device
+from actdim.errors import UserError
+from actdim.measures.directions import (
     ablation_curve,
     accuracy_lost,
     activations_of_units,
@@ -19,12 +19,13 @@ from actdim.directions import (
     numbers,
     observe,
 )
-from actdim.files import write_json
-from actdim.probes import Directions
+from actdim.measures.selectivity import class_selectivity, mutual_information, rank_correlations
+from actdim.measures.settings import Directions
+from actdim.models.layers import own_layers
 from actdim.provenance import made_by
-from actdim.selectivity import class_selectivity, mutual_information, rank_correlations
-from actdim.settings import check
-from actdim.trained import load_trained
+from actdim.storage.json_files import write_json
+from actdim.training.trained_model import load_trained
+from actdim.validation import check
 
 NO_SELECTIVITY = "no unit has a class selectivity, for each is negative on a sample, or 0 on all"
 
@@ -41,14 +42,14 @@ def main():
     trained = load_trained(arguments.checkpoint)
     if arguments.layer not in dict(trained.model.named_modules()):
         own = ", ".join(own_layers(trained.model) or (name for name, _ in trained.model.named_children()))
-        raise errors.UserError(f"--layer {arguments.layer}: the model has no such module; it has {own}")
+        raise UserError(f"--layer {arguments.layer}: the model has no such module; it has {own}")
     samples = few(trained, settings)
     measured = measure(trained.model, arguments.layer, samples, settings)
     about = {
         "layer": arguments.layer,
         "settings": settings.model_dump(),
         "source": trained.source,
-        "made_by": made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "scikit-learn")),
+        "made_by": made_by(__file__, *plugins.code_of(trained.settings), libraries=("torch", "scikit-learn")),
     }
     write_json(arguments.output, {**measured, **about})
     print(f"{arguments.layer}: {measured['units']} units, area under ablation {measured['area']}")
@@ -115,4 +116,4 @@ def mean_of(values):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

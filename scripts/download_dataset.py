@@ -9,8 +9,10 @@ import socket
 import tarfile
 from pathlib import Path
 
-from actdim import errors, space
+from actdim import cli
+from actdim.errors import UserError
 from actdim.registry import DOWNLOADED
+from actdim.storage import disk_space
 
 PATIENCE = 60  # seconds in which the server should send something
 
@@ -48,9 +50,9 @@ def download(name, output):
             kind(beside, download=True, **part)
         beside.replace(output)
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, tarfile.TarError) as error:
-        space.explain(output, beside, error, None)
+        disk_space.explain(output, beside, error, None)
         reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise errors.UserError(
+        raise UserError(
             f"{name} could not be downloaded ({reason}); try again, or copy its files to {output}"
         ) from None
     finally:
@@ -58,4 +60,4 @@ def download(name, output):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

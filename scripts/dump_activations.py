@@ -4,12 +4,13 @@
 import argparse
 from pathlib import Path
 
-from actdim import errors, registered
-from actdim.activations import dump, layer_names
-from actdim.batches import on_device
-from actdim.datasets import data_set, load_samples
+from actdim import cli, plugins
+from actdim.activations.dump import dump
+from actdim.datasets.dataset import data_set, load_samples
+from actdim.datasets.device import on_device
+from actdim.models.layers import layer_names
 from actdim.provenance import made_by
-from actdim.trained import load_trained
+from actdim.training.trained_model import load_trained
 
 
 def main():
@@ -26,7 +27,7 @@ def main():
     attributes = {
         **trained.source,
         "split": arguments.split,
-        "made_by": made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "h5py")),
+        "made_by": made_by(__file__, *plugins.code_of(trained.settings), libraries=("torch", "h5py")),
     }
     samples = on_device(split, data_set(trained.settings), trained.device)
     single = dump(arguments.output, trained.model, samples, split.index, layers, attributes)
@@ -36,4 +37,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

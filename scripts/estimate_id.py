@@ -4,11 +4,12 @@
 import argparse
 from pathlib import Path
 
-from actdim import errors, estimates, registered, registry
-from actdim.arguments import add_set, read_set
-from actdim.hdf5 import read_neighbors
+from actdim import cli, plugins, registry
+from actdim.cli import add_set, read_set
+from actdim.estimators import result
 from actdim.provenance import made_by
-from actdim.settings import check
+from actdim.storage.neighbor_lists import read_neighbors
+from actdim.validation import check
 
 
 def main():
@@ -19,16 +20,16 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
-    estimator = registered.find(registry.ESTIMATORS, arguments.estimator)
+    estimator = plugins.find(registry.ESTIMATORS, arguments.estimator)
     chosen = {"name": arguments.estimator, **read_set(arguments.set)}
-    settings = check(registered.settings_of(estimator), chosen, f"--estimator {arguments.estimator}: --set")
+    settings = check(plugins.settings_of(estimator), chosen, f"--estimator {arguments.estimator}: --set")
     settings = settings.model_dump(exclude={"name"})
     groups, attributes = read_neighbors(arguments.neighbors)
     results = [
         (label, one(estimator, lists, report, settings) | {"recall": report.get("recall")})
         for label, lists, report in groups
     ]
-    estimates.write(
+    result.write(
         arguments.output,
         results,
         estimator=arguments.estimator,
@@ -42,9 +43,9 @@ def one(estimator, lists, report, settings):
     """Return the estimate from the lists of all points or of a class."""
     n = len(lists.distances)
     if "reason" in report:
-        return estimates.without(n, report["reason"])
-    return estimates.estimate(n, estimator, lists, **settings)
+        return result.without(n, report["reason"])
+    return result.estimate(n, estimator, lists, **settings)
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

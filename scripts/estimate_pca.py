@@ -4,10 +4,11 @@
 import argparse
 from pathlib import Path
 
-from actdim import errors, estimates
+from actdim import cli
+from actdim.estimators import result
 from actdim.estimators.pca import pca
-from actdim.hdf5 import open_layer, rows_by_class
 from actdim.provenance import made_by
+from actdim.storage.activations_file import open_layer, rows_by_class
 
 
 def main():
@@ -20,11 +21,11 @@ def main():
 
     with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
         if not arguments.by_class:
-            results = [(None, estimates.estimate(len(points), pca, points))]
+            results = [(None, result.estimate(len(points), pca, points))]
         else:
             parts = rows_by_class(arguments.activations, labels)
-            results = [(label, estimates.estimate(len(rows), pca, points[rows])) for label, rows in parts]
-    estimates.write(
+            results = [(label, result.estimate(len(rows), pca, points[rows])) for label, rows in parts]
+    result.write(
         arguments.output,
         results,
         estimator="pca",
@@ -35,4 +36,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

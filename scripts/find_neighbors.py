@@ -4,36 +4,41 @@
 import argparse
 from pathlib import Path
 
-from actdim import errors, neighbors
-from actdim.files import whole
-from actdim.hdf5 import create, open_layer, rows_by_class, seal_neighbors, write_lists
+from actdim import cli
+from actdim.errors import UserError
+from actdim.neighbors import search
+from actdim.neighbors.decimation import decimate
+from actdim.neighbors.search import find_neighbors
 from actdim.provenance import made_by
-from actdim.subsets import decimate
+from actdim.storage.activations_file import open_layer, rows_by_class
+from actdim.storage.atomic import atomic_write
+from actdim.storage.hdf5 import create
+from actdim.storage.neighbor_lists import seal_neighbors, write_lists
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--activations", required=True, type=Path, help="an HDF5 file of dump_activations.py")
     parser.add_argument("--layer", required=True, help="its layer")
-    parser.add_argument("--method", choices=list(neighbors.METHODS), default="auto", help="(default: auto)")
+    parser.add_argument("--method", choices=list(search.METHODS), default="auto", help="(default: auto)")
     parser.add_argument("--k", type=int, default=32, help="neighbors of every sample (default: 32)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument("--by-class", action="store_true", help="among the samples of the same class only")
     parser.add_argument("--output", required=True, type=Path, help="the HDF5 file for the lists")
     arguments = parser.parse_args()
     if arguments.k < 2:
-        raise errors.UserError(f"--k {arguments.k}: should be 2 or more")
+        raise UserError(f"--k {arguments.k}: should be 2 or more")
 
     with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
         classes = rows_by_class(arguments.activations, labels) if arguments.by_class else None
-        with whole(arguments.output) as beside, create(beside, 8 * len(points) * (arguments.k + 2)) as file:
+        with atomic_write(arguments.output) as beside, create(beside, 8 * len(points) * (arguments.k + 2)) as file:
             if arguments.by_class:
                 for label, rows in classes:
                     group = file.create_group(f"classes/{label}")
                     group["rows"] = rows
-                    search(points[rows], group, arguments)
+                    write_neighbors(points[rows], group, arguments)
             else:
-                search(points, file, arguments)
+                write_neighbors(points, file, arguments)
             seal_neighbors(
                 file,
                 {
@@ -44,13 +49,13 @@ def main():
             )
 
 
-def search(points, group, arguments):
+def write_neighbors(points, group, arguments):
     """Write the neighbor lists of points to a group; indices count these points."""
-    indices, distances, report = neighbors.find(points, arguments.method, arguments.k, arguments.seed)
+    indices, distances, report = find_neighbors(points, arguments.method, arguments.k, arguments.seed)
     print(f"{len(points)} points of {points.shape[1]} features: {report}")
     decimated = decimate(points, indices, distances, arguments.seed)
     write_lists(group, indices, distances, decimated, report)
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

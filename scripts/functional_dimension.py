@@ -4,16 +4,16 @@
 import argparse
 from pathlib import Path
 
-from actdim import errors, registered
-from actdim.arguments import add_set, read_set
-from actdim.batches import on_device
-from actdim.datasets import data_set, load_samples
-from actdim.files import write_json
-from actdim.functional_dimension import batch_dimension, choose, draw_inputs, full_dimension, function_of
-from actdim.probes import FunctionalDimension
+from actdim import cli, plugins
+from actdim.cli import add_set, read_set
+from actdim.datasets.dataset import data_set, load_samples
+from actdim.datasets.device import on_device
+from actdim.measures.functional_dimension import batch_dimension, choose, draw_inputs, full_dimension, function_of
+from actdim.measures.settings import FunctionalDimension
 from actdim.provenance import made_by
-from actdim.settings import check
-from actdim.trained import load_trained
+from actdim.storage.json_files import write_json
+from actdim.training.trained_model import load_trained
+from actdim.validation import check
 
 
 def main():
@@ -38,10 +38,10 @@ def main():
     about = {
         "settings": settings.model_dump(),
         "source": {**trained.source, "split": settings.split},
-        "made_by": made_by(__file__, *registered.code_of(trained.settings), libraries=("torch", "numpy")),
+        "made_by": made_by(__file__, *plugins.code_of(trained.settings), libraries=("torch", "numpy")),
     }
     write_json(arguments.output, {**result, **about})
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

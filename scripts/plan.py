@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from actdim import errors
-from actdim.arguments import read_set
-from actdim.costs import OTHER, Cost, costs_of
-from actdim.paths import MADE_BY, wildcards_of
-from actdim.resources import Asked, asking
-from actdim.studies import load_all
+from actdim import cli
+from actdim.cli import read_set
+from actdim.errors import UserError
+from actdim.study.study import load_all
+from actdim.study.targets import MADE_BY, wildcards_of
+from actdim.workflow.costs import OTHER, Cost, costs_of
+from actdim.workflow.resources import Asked, asking
 
 ON_GPU = ("train", "dump_activations", "ablate_directions", "functional_dimension")  # where there is one
 WRITERS = ("train", "dump_activations", "find_neighbors")  # of what takes space
@@ -67,7 +68,7 @@ def files_planned(config):
     command = ["snakemake", "--summary", "--nolock", "--config", *config]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise errors.UserError(f"Snakemake cannot plan: {done.stderr.strip().splitlines()[-1]}")
+        raise UserError(f"Snakemake cannot plan: {done.stderr.strip().splitlines()[-1]}")
     header, *rows = (line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
     path, rule, plan = map(header.index, ("output_file", "rule", "plan"))
     return [(row[path], row[rule].removesuffix("_for_a_while"), row[plan] == "update pending") for row in rows]
@@ -187,4 +188,4 @@ def print_table(columns, rows):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

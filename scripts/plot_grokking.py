@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Plot accuracies and last-layer ID over training, a column a setting."""
 
-from actdim import errors
+from actdim import cli
 from actdim.figures import COLORS, arguments, label, of_all_samples, over_seeds, plt, rows_of, save, settings_in
-from actdim.tables import METRICS, OF_SUMMARY, configurations, read_csv
+from actdim.tables.columns import METRICS, OF_SUMMARY
+from actdim.tables.files import read_csv
+from actdim.tables.sweeps import configurations
 
 
 def main():
@@ -35,4 +37,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

@@ -2,9 +2,10 @@
 """Plot ID over depth, a line a checkpoint, for a few settings of every sweep."""
 
 import numpy as np
-from actdim import errors
+from actdim import cli
 from actdim.figures import arguments, choose_panels, grid_of, label, of_all_samples, over_seeds, plt, save, settings_in
-from actdim.tables import OF_ID, read_csv
+from actdim.tables.columns import OF_ID
+from actdim.tables.files import read_csv
 
 
 def main():
@@ -35,4 +36,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

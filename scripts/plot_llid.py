@@ -1,18 +1,9 @@
 #!/usr/bin/env python
 """Plot last-layer ID against regularization strength, a panel a sweep."""
 
-from actdim import errors
-from actdim.figures import (
-    arguments,
-    at_the_end,
-    correlation_text,
-    label,
-    over_seeds,
-    plt,
-    save,
-    strength_axis,
-)
-from actdim.tables import correlate
+from actdim import cli
+from actdim.figures import arguments, at_the_end, correlation_text, label, over_seeds, plt, save, strength_axis
+from actdim.tables.correlations import correlate
 
 
 def main():
@@ -33,4 +24,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Plot peak ID against regularization strength, colored by validation accuracy, over-regularized models marked."""
 
-from actdim import errors
+from actdim import cli
 from actdim.figures import arguments, at_the_end, label, over_seeds, plt, save, strength_axis
 
 
@@ -43,4 +43,4 @@ def mark_over_regularized(axis, positions, accuracy):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

@@ -1,9 +1,13 @@
 #!/usr/bin/env python
 """Plot peak ID over last-layer ID against validation accuracy, a point a setting, a marker a sweep."""
 
-from actdim import errors
+from actdim import cli
 from actdim.figures import MARKERS, arguments, correlation_text, label, of_all_samples, plt, save, settings_in
-from actdim.tables import OF_SUMMARY, correlate, last_checkpoint, read_csv, sweeps
+from actdim.tables.columns import OF_SUMMARY
+from actdim.tables.correlations import correlate
+from actdim.tables.files import read_csv
+from actdim.tables.rows import last_checkpoint
+from actdim.tables.sweeps import sweeps
 
 
 def main():
@@ -27,4 +31,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

@@ -6,11 +6,12 @@ from itertools import cycle
 from pathlib import Path
 from textwrap import fill
 
-from actdim import errors
+from actdim import cli
 from actdim.figures import COLORS, MARKERS, plt, save
-from actdim.measures import MEASURES
-from actdim.predictors import TARGETS
-from actdim.tables import ALL_RUNS, read_csv
+from actdim.tables.columns import ALL_RUNS
+from actdim.tables.files import read_csv
+from actdim.tables.measures import MEASURES
+from actdim.tables.predictors import TARGETS
 
 READ = ("study", "sweep", "measure", "target", "n", "spearman_r", "spearman_low", "spearman_high")
 
@@ -87,4 +88,4 @@ def runs_text(rows):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

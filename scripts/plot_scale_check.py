@@ -2,9 +2,11 @@
 """Plot ID against the number of points it is estimated from, a line a layer: a stable ID does not depend on it."""
 
 import numpy as np
-from actdim import errors
+from actdim import cli
 from actdim.figures import arguments, choose_panels, grid_of, label, of_all_samples, plt, save, settings_in
-from actdim.tables import DECIMATED, OF_ID, last_checkpoint, read_csv
+from actdim.tables.columns import DECIMATED, OF_ID
+from actdim.tables.files import read_csv
+from actdim.tables.rows import last_checkpoint
 
 
 def main():
@@ -34,4 +36,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

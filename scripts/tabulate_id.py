@@ -8,9 +8,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from actdim import errors
-from actdim.files import read_json
-from actdim.tables import METRICS, correlations_table, id_table, summary_table, write_csv
+from actdim import cli
+from actdim.errors import UserError
+from actdim.storage.json_files import read_json
+from actdim.tables.columns import METRICS
+from actdim.tables.correlations import correlations_table
+from actdim.tables.files import write_csv
+from actdim.tables.id import id_table
+from actdim.tables.summary import summary_table
 
 
 def main():
@@ -22,7 +27,7 @@ def main():
 
     paths = sys.stdin.read().split()
     if not paths:
-        raise errors.UserError("standard input: should list estimate_id's JSON files")
+        raise UserError("standard input: should list estimate_id's JSON files")
     ids, settings = id_table([read_json(path) for path in paths])
     summary = summary_table(ids, settings)
     write_csv(ids.drop(columns=["feeds_classifier", *METRICS]), arguments.id)
@@ -35,4 +40,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

@@ -9,10 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from actdim import errors
-from actdim.files import read_json
-from actdim.measures import MEASURES, measures_table
-from actdim.tables import OF_SUMMARY, read_csv, write_csv
+from actdim import cli
+from actdim.storage.json_files import read_json
+from actdim.tables.columns import OF_SUMMARY
+from actdim.tables.files import read_csv, write_csv
+from actdim.tables.measures import MEASURES, measures_table
 
 
 def main():
@@ -30,4 +31,4 @@ def main():
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

@@ -4,12 +4,12 @@
 import argparse
 from pathlib import Path
 
-from actdim import errors
-from actdim.files import whole
-from actdim.measures import MEASURES
-from actdim.predictors import TARGETS, predictors_table
-from actdim.reading import reading
-from actdim.tables import read_csv, write_csv
+from actdim import cli
+from actdim.storage.atomic import atomic_write
+from actdim.tables.files import read_csv, write_csv
+from actdim.tables.findings import reading
+from actdim.tables.measures import MEASURES
+from actdim.tables.predictors import TARGETS, predictors_table
 
 
 def main():
@@ -21,10 +21,10 @@ def main():
 
     table = predictors_table(read_csv(arguments.measures, "study", "checkpoint", *MEASURES, *TARGETS))
     write_csv(table, arguments.predictors)
-    with whole(arguments.reading) as beside:
+    with atomic_write(arguments.reading) as beside:
         beside.write_text(reading(table))
     print(f"{len(table)} correlations, {table['spearman_low'].notna().sum()} with intervals")
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

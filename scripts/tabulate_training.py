@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from actdim import errors
-from actdim.files import TRAIN_AGAIN, read_json
-from actdim.tables import read_csv, settings_in_order, write_csv
+from actdim import cli
+from actdim.errors import UserError
+from actdim.storage.atomic import TRAIN_AGAIN
+from actdim.storage.json_files import read_json
+from actdim.tables.columns import settings_in_order
+from actdim.tables.files import read_csv, write_csv
 
 
 def main():
@@ -28,7 +31,7 @@ def main():
         tables.append(with_reasons(metrics).assign(study=run["study"], **run["chosen"]))
         settings.update(run["chosen"])
     if not tables:
-        raise errors.UserError("standard input: should list train.py's checkpoint folders")
+        raise UserError("standard input: should list train.py's checkpoint folders")
     table = pd.concat(tables, ignore_index=True)
     first = ["study", *settings_in_order(settings), "checkpoint"]
     others = [column for column in table if column not in (*first, "reason")]
@@ -45,4 +48,4 @@ def with_reasons(table):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

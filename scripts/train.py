@@ -4,11 +4,16 @@
 import argparse
 from pathlib import Path
 
-from actdim import errors, registered
-from actdim.arguments import add_set, read_set
+from actdim import cli, plugins
+from actdim.cli import add_set, read_set
+from actdim.errors import UserError
 from actdim.provenance import made_by
-from actdim.settings import Checkpoints, check, digest, read_yaml, run_settings, stages_of_study
-from actdim.training import train
+from actdim.study.runs import run_settings
+from actdim.study.stages import stages_of_study
+from actdim.study.study import Checkpoints
+from actdim.study.yaml_files import read_yaml
+from actdim.training.loop import train
+from actdim.validation import check, digest
 
 
 def main():
@@ -30,11 +35,11 @@ def main():
     previous = last_checkpoint(arguments.previous) if arguments.previous else None
     start = int(previous.stem) if previous else 0
     if until <= start and previous:
-        raise errors.UserError(f"--until {until}: should be after {start}, where training begins")
+        raise UserError(f"--until {until}: should be after {start}, where training begins")
     checkpoints = check(Checkpoints, {"checkpoints": study.get("checkpoints")}, str(arguments.study)).checkpoints
     kept = sorted({at for at in checkpoints if start < at <= until or at == start == 0} | {until})
     if arguments.expect not in (None, digest([settings, kept])):
-        raise errors.UserError(f"{arguments.study}: changed since this job was planned; run snakemake again")
+        raise UserError(f"{arguments.study}: changed since this job was planned; run snakemake again")
     run = {
         "study": arguments.study.stem,
         "chosen": chosen,
@@ -45,7 +50,7 @@ def main():
         "kept": kept,
         "made_by": made_by(
             __file__,
-            *registered.code_of(settings),
+            *plugins.code_of(settings),
             libraries=("torch", "numpy"),
         ),
     }
@@ -56,9 +61,9 @@ def last_checkpoint(folder):
     """Return the last checkpoint in a folder; UserError where it holds none."""
     found = sorted(folder.glob("[0-9]*.pt"), key=lambda file: int(file.stem))
     if not found:
-        raise errors.UserError(f"{folder}: no checkpoint to go on from")
+        raise UserError(f"{folder}: no checkpoint to go on from")
     return found[-1]
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from actdim import errors
-from actdim.files import TRAIN_AGAIN, read_json, whole
-from actdim.tables import id_table, read_csv, summary_table
+from actdim import cli
+from actdim.storage.atomic import TRAIN_AGAIN, atomic_write
+from actdim.storage.json_files import read_json
+from actdim.tables.files import read_csv
+from actdim.tables.id import id_table
+from actdim.tables.summary import summary_table
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -25,7 +28,7 @@ def main():
 
     estimates = [read_json(path) for path in sys.stdin.read().split()]
     scalars = training_scalars(arguments.checkpoints) + (measured_scalars(estimates) if estimates else [])
-    with whole(arguments.output) as beside, open(beside, "wb") as file:
+    with atomic_write(arguments.output) as beside, open(beside, "wb") as file:
         writer = RecordWriter(file)
         writer.write(Event(file_version="brain.Event:2").SerializeToString())
         # No wall time, so that the same results are the same file.
@@ -66,4 +69,4 @@ def tag_of(measure, row):
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    cli.run(main)

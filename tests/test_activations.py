@@ -4,11 +4,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from actdim.activations import dump, forward, halve, layer_names, surely_fit
-from actdim.batches import on_device
-from actdim.datasets import DataSet, Split
+from actdim.activations.dump import dump
+from actdim.activations.float16 import halve, surely_fit
+from actdim.datasets.dataset import DataSet, Split
+from actdim.datasets.device import on_device
 from actdim.errors import UserError
-from actdim.hdf5 import open_layer
+from actdim.models.layers import forward, layer_names
+from actdim.storage.activations_file import open_layer
 from torch import nn
 
 
@@ -118,7 +120,7 @@ def test_values_that_float16_would_blur_are_kept(model, tmp_path, scale, offset)
 
 def test_what_fits_float16_is_known_at_a_glance_or_by_looking_closer(monkeypatch):
     """Beside the loss by rounding, summed in float64."""
-    monkeypatch.setattr("actdim.activations.CACHED", 1000)  # three rows at a time
+    monkeypatch.setattr("actdim.activations.float16.CACHED", 1000)  # three rows at a time
     drawn = np.random.default_rng(0).normal(size=(50, 300)).astype(np.float32)
     seen = set()
     for scale in np.geomspace(1e-8, 1e6, 29, dtype=np.float32):

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from actdim.batches import Samples, augment, draw_epoch, normalize, take_batch
+from actdim.datasets.device import Samples, normalize
+from actdim.training.augmentation import augment
+from actdim.training.batches import draw_epoch, take_batch
 from scipy.stats import chisquare, ks_2samp
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional

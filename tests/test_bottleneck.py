@@ -5,11 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from actdim.batches import take_batch
-from actdim.bottleneck import Autoencoder
-from actdim.settings import run_settings
-from actdim.steps import begin, class_weights, train_step
-from actdim.training import evaluate, load_data
+from actdim.study.runs import run_settings
+from actdim.training.batches import take_batch
+from actdim.training.bottleneck import Autoencoder
+from actdim.training.loop import evaluate, load_data
+from actdim.training.step import begin, class_weights, train_step
 from sklearn.decomposition import PCA
 from sklearn.utils.class_weight import compute_class_weight
 

@@ -6,10 +6,11 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from actdim import exact, files, hdf5
-from actdim.checksums import checksum_of
 from actdim.errors import UserError
-from actdim.layers import of_rows
+from actdim.neighbors import exact
+from actdim.storage import atomic, hdf5
+from actdim.storage.checksums import checksum_of
+from actdim.storage.layer_reader import row_checksums
 
 
 def store(path, values):
@@ -20,21 +21,21 @@ def store(path, values):
         labels = np.zeros(len(values), int)
         file["labels"], file["layers/x"] = labels, values
         hdf5.seal(file["labels"], labels)
-        hdf5.seal_rows(file["layers/x"], of_rows(values))
+        hdf5.seal_rows(file["layers/x"], row_checksums(values))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_sums_of_rows_are_the_same_compiled_or_not_and_add_up(dtype, monkeypatch):
     values = np.random.default_rng(0).normal(size=(50, 31)).astype(dtype)
-    monkeypatch.setitem(sys.modules, "actdim.compiled", None)
-    del sys.modules["actdim.compiled"]
-    plain = of_rows(values)
-    from actdim import compiled
+    monkeypatch.setitem(sys.modules, "actdim.neighbors.compiled", None)
+    del sys.modules["actdim.neighbors.compiled"]
+    plain = row_checksums(values)
+    from actdim.neighbors import compiled
 
-    monkeypatch.setitem(sys.modules, "actdim.compiled", compiled)
-    np.testing.assert_array_equal(of_rows(values), plain)
+    monkeypatch.setitem(sys.modules, "actdim.neighbors.compiled", compiled)
+    np.testing.assert_array_equal(row_checksums(values), plain)
     left, right = (np.ascontiguousarray(part) for part in np.split(values, [7], axis=1))
-    np.testing.assert_array_equal(of_rows(left) + of_rows(right, 7), plain)
+    np.testing.assert_array_equal(row_checksums(left) + row_checksums(right, 7), plain)
     assert len(set(plain.tolist())) == 50
 
 
@@ -115,11 +116,11 @@ def test_a_file_in_use_is_not_called_damaged(tmp_path):
 
 def test_one_process_at_a_time_writes_a_file(tmp_path):
     """The second is refused, and what the first writes is whole."""
-    with files.whole(tmp_path / "x.txt") as beside:
+    with atomic.atomic_write(tmp_path / "x.txt") as beside:
         beside.write_text("mine")
         with (
             pytest.raises(UserError, match=r"x.txt: another process is writing it; wait for that one or stop it"),
-            files.whole(tmp_path / "x.txt") as theirs,
+            atomic.atomic_write(tmp_path / "x.txt") as theirs,
         ):
             theirs.write_text("theirs")
     assert [file.name for file in tmp_path.iterdir()] == ["x.txt"]

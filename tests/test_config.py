@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import yaml
-from actdim import studies
 from actdim.errors import UserError
-from actdim.settings import read_yaml
+from actdim.study import study as studies
+from actdim.study.yaml_files import read_yaml
 from conftest import ROOT, STUDY
 
 

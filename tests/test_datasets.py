@@ -4,13 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from actdim import registered, registry
+from actdim import plugins, registry
 from actdim.errors import UserError
 from sklearn.datasets import load_digits
 
 
 def load(**settings):
-    return registered.build(registry.DATASETS, settings).load()
+    return plugins.build(registry.DATASETS, settings).load()
 
 
 def everything(split):
@@ -69,4 +69,4 @@ def test_the_split_is_the_same_for_every_run():
 
 def test_modulus_must_be_prime():
     with pytest.raises(UserError, match="modulus 96 is not prime"):
-        registered.build(registry.DATASETS, {"name": "modular", "modulus": 96})
+        plugins.build(registry.DATASETS, {"name": "modular", "modulus": 96})

@@ -8,7 +8,7 @@ import socket
 import pandas as pd
 import pytest
 import torchvision
-from actdim.datasets import data_set
+from actdim.datasets.dataset import data_set
 from actdim.errors import UserError
 from conftest import STUDY, copy_project, serving
 from download_dataset import download

@@ -3,9 +3,11 @@
 import h5py
 import numpy as np
 import pytest
-from actdim import neighbors, subsets
-from actdim.estimators import NoEstimate, gride, mle, pca, twonn, twonn_fit
-from actdim.hdf5 import Lists
+from actdim.estimators import gride, mle, pca, twonn, twonn_fit
+from actdim.estimators.result import NoEstimate
+from actdim.neighbors import decimation
+from actdim.neighbors.search import find_neighbors
+from actdim.storage.neighbor_lists import Lists
 from scipy import optimize, stats
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
@@ -232,8 +234,8 @@ def test_sphere_and_swiss_roll(estimator):
 
 def decimated_lists(points):
     """Return the Lists of points as a run makes them, with those of fewer points."""
-    indices, distances, _ = neighbors.find(points, "exact", 32)
-    return Lists(distances, indices, subsets.decimate(points, indices, distances))
+    indices, distances, _ = find_neighbors(points, "exact", 32)
+    return Lists(distances, indices, decimation.decimate(points, indices, distances))
 
 
 @pytest.mark.parametrize("estimator", [twonn.twonn, twonn_fit.twonn_fit], ids=["twonn", "twonn_fit"])
@@ -358,7 +360,7 @@ def test_points_that_have_no_neighbors(estimator):
     """As the search leaves a layer with a value that is not finite."""
     points = gaussian(50, 2, 3)
     points[3, 1] = np.nan
-    indices, distances, report = neighbors.find(points, "exact", 32)
+    indices, distances, report = find_neighbors(points, "exact", 32)
     assert report["reason"] == "1 of 50 points are not finite"
     with pytest.raises(NoEstimate, match="neighbors"):
         estimator(Lists(distances, indices, {}))

@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from actdim import functional_dimension as fd
-from actdim import registered, registry
-from actdim.batches import on_device
-from actdim.datasets import DataSet, Split
+from actdim import plugins, registry
+from actdim.datasets.dataset import DataSet, Split
+from actdim.datasets.device import on_device
 from actdim.errors import UserError
+from actdim.measures import functional_dimension as fd
 from conftest import ROOT
 from torch import nn
 
@@ -25,7 +25,7 @@ TOKENS = DataSet(shape=(4,), classes=7, sizes={}, load=dict, vocabulary=9)
 
 def make(data=NUMBERS, seed=0, **settings):
     torch.manual_seed(seed)
-    return registered.build(registry.MODELS, settings, data)
+    return plugins.build(registry.MODELS, settings, data)
 
 
 def relu_network(seed=0, widths=(4, 6, 5, 3)):
@@ -332,7 +332,7 @@ def test_memory_stays_within_its_limit():
 import resource, sys
 sys.path.insert(0, {str(ROOT / "scripts")!r})
 import torch
-from actdim import functional_dimension as fd
+from actdim.measures import functional_dimension as fd
 torch.set_num_threads(1)
 model = torch.nn.Sequential(torch.nn.Linear(500, 300), torch.nn.ReLU(), torch.nn.Linear(300, 4))
 inputs = torch.randn(100, 500).double()

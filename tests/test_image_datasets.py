@@ -4,7 +4,8 @@ import gzip
 
 import numpy as np
 import pytest
-from actdim import datasets, registered, registry
+from actdim import plugins, registry
+from actdim.datasets import dataset
 from actdim.errors import UserError
 from image_files import write_cifar, write_mnist, write_svhn
 from PIL import Image
@@ -13,7 +14,7 @@ from torchvision.transforms import CenterCrop, Compose, Resize
 
 
 def build(name, folder, **settings):
-    return registered.build(registry.DATASETS, {"name": name, "folder": str(folder), **settings})
+    return plugins.build(registry.DATASETS, {"name": name, "folder": str(folder), **settings})
 
 
 def write(name, folder, monkeypatch):
@@ -64,7 +65,7 @@ def test_packed_files(name, tmp_path):
 def test_published_sizes_before_there_are_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, sizes in {"mnist": (60000, 10000), "cifar100": (50000, 10000), "svhn": (73257, 26032)}.items():
-        assert tuple(registered.build(registry.DATASETS, {"name": name}).sizes.values()) == sizes
+        assert tuple(plugins.build(registry.DATASETS, {"name": name}).sizes.values()) == sizes
 
 
 @pytest.mark.parametrize("name", registry.DOWNLOADED)
@@ -181,7 +182,7 @@ def test_folders_that_do_not_fit(tmp_path):
     (tmp_path / "train/fox").mkdir()
 
     def line():
-        datasets.imagefolder.list_images.cache_clear()
+        dataset.imagefolder.list_images.cache_clear()
         with pytest.raises(UserError) as mistake:
             build("imagefolder", tmp_path)
         return str(mistake.value)

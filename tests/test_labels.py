@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from actdim.batches import draw_epoch
-from actdim.datasets import DataSet, Split, load_samples
+from actdim.datasets.dataset import DataSet, Split, load_samples
 from actdim.errors import UserError
-from actdim.steps import class_weights
+from actdim.training.batches import draw_epoch
+from actdim.training.step import class_weights
 from conftest import ROOT
 from image_files import write_mnist
 from PIL import Image

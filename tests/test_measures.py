@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from actdim import measures, predictors, tables
 from actdim.errors import UserError
-from actdim.files import write_json
-from actdim.reading import reading
+from actdim.storage.json_files import write_json
+from actdim.tables import measures, predictors, summary
+from actdim.tables.findings import reading
 from conftest import ROOT
 from test_tables import by_layer, estimates
 
@@ -23,12 +23,12 @@ def through_csv(table):
     return pd.read_csv(io.StringIO(table.to_csv(index=False)))
 
 
-def summary(change=lambda estimate: None):
+def summarized(change=lambda estimate: None):
     """The summary of test_tables' study, each estimate changed."""
     made = estimates(by_layer)
     for estimate in made:
         change(estimate)
-    return through_csv(tables.summary_table(*tables.id_table(made)))
+    return through_csv(summary.summary_table(*summary.id_table(made)))
 
 
 def source(at=2, study="made", **chosen):
@@ -55,7 +55,7 @@ def dimension(over_bound, **of):
 
 
 def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
-    table = measures.measures_table(summary(), "twonn", [])
+    table = measures.measures_table(summarized(), "twonn", [])
     assert list(table) == [
         *("study", "weight_decay", "dropout", "seed", "checkpoint", "estimator"),
         *("llid", "pid", "pid_over_llid", "participation_ratio", *ABLATION, "functional_dimension_over_bound"),
@@ -73,7 +73,7 @@ def test_probes_join_the_row_of_their_run_and_checkpoint():
     """Whatever way its numbers are written; the mean is over the layers that have a value."""
     probes = [ablated("stem", 0.2), ablated("pool", 0.6, None), dimension(0.1, dropout=0.0)]
     probes += [components(7.5), components(30.0, feeds_classifier=False)]
-    before, table = (measures.measures_table(summary(), "twonn", some) for some in ([], probes))
+    before, table = (measures.measures_table(summarized(), "twonn", some) for some in ([], probes))
     assert len(table) == len(before)
     row = table[table["mean_selectivity"].notna()]
     assert row[["weight_decay", "dropout", "seed", "checkpoint"]].to_numpy().tolist() == [[0.01, 0, 1, 2]]
@@ -88,7 +88,7 @@ def test_probes_of_other_checkpoints_and_studies_have_rows_of_their_own():
     """With accuracies, without IDs."""
     other = dimension(0.3, study="other") | {"source": source(study="other", at=5, optimizer="sgd")}
     other["source"]["chosen"] = {"optimizer": "sgd", "seed": 0}
-    table = measures.measures_table(summary(), "twonn", [ablated("stem", 0.2, at=3), other])
+    table = measures.measures_table(summarized(), "twonn", [ablated("stem", 0.2, at=3), other])
     assert len(table) == 22
     alone = table[table["llid"].isna()].set_index("study")
     assert alone.loc["made", ["checkpoint", "validation_ablation_area", "weight_norm"]].tolist() == [3, 0.2, 7]
@@ -101,13 +101,13 @@ def test_a_diverged_run_harms_no_other():
     def diverge(estimate):
         if estimate["source"]["chosen"]["weight_decay"] == 0.1:
             estimate["id"] = None
-            estimate["source"] |= dict.fromkeys([*tables.METRICS])
+            estimate["source"] |= dict.fromkeys([*summary.METRICS])
 
     lost = ablated("stem", None, None, weight_decay=0.1) | {"area": {"train": None, "validation": None}}
-    lost["source"] |= dict.fromkeys([*tables.METRICS])
-    table = measures.measures_table(summary(diverge), "twonn", [lost, ablated("stem", 0.2)])
+    lost["source"] |= dict.fromkeys([*summary.METRICS])
+    table = measures.measures_table(summarized(diverge), "twonn", [lost, ablated("stem", 0.2)])
     of_lost = table["weight_decay"] == 0.1
-    assert table.loc[of_lost, [*measures.MEASURES, *tables.METRICS, "generalization_gap"]].isna().all(axis=None)
+    assert table.loc[of_lost, [*measures.MEASURES, *summary.METRICS, "generalization_gap"]].isna().all(axis=None)
     assert table.loc[~of_lost, ["llid", "generalization_gap"]].notna().all(axis=None)
     assert table["validation_ablation_area"].notna().sum() == 1
     found = predictors.predictors_table(through_csv(table))
@@ -115,7 +115,7 @@ def test_a_diverged_run_harms_no_other():
 
 
 def test_the_training_split_of_a_study_that_has_no_other():
-    table = summary()
+    table = summarized()
     table.loc[table["llid"] < 9, "split"] = "train"
     assert measures.measures_table(table, "twonn", [])["llid"].min() > 9, "it has validation samples"
     table["split"] = "train"
@@ -124,7 +124,7 @@ def test_the_training_split_of_a_study_that_has_no_other():
 
 def test_an_estimator_that_the_summary_lacks():
     with pytest.raises(UserError, match="no rows of the estimator gride"):
-        measures.measures_table(summary(), "gride", [])
+        measures.measures_table(summarized(), "gride", [])
 
 
 def runs(rng, study="made", **values):

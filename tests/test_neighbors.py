@@ -7,7 +7,9 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from actdim import arithmetic, exact, neighbors, subsets
+from actdim.neighbors import decimation, exact, matmul
+from actdim.neighbors import search as neighbors
+from actdim.neighbors.search import find_neighbors
 from conftest import ROOT
 from sklearn.neighbors import NearestNeighbors
 
@@ -34,7 +36,7 @@ def assert_same(found, true):
 @pytest.mark.parametrize("shape", [(700, 3, 2), (700, 300, 10), (40, 5, 5), (3, 4, 4)])
 def test_exact(shape):
     points = manifold(*shape)
-    indices, distances, report = neighbors.find(points, "exact", 32)
+    indices, distances, report = find_neighbors(points, "exact", 32)
     k = min(32, len(points) - 1)
     assert indices.shape == distances.shape == (len(points), k)
     assert indices.dtype == np.int32
@@ -45,11 +47,11 @@ def test_exact(shape):
 
 def bfloat16(monkeypatch):
     """Make every product in bfloat16, whatever the machine has units for: torch computes it anywhere."""
-    monkeypatch.setattr(arithmetic, "choose", lambda multiplications: arithmetic.bfloat16())
+    monkeypatch.setattr(matmul, "choose", lambda multiplications: matmul.bfloat16())
 
 
 def float32(monkeypatch):
-    monkeypatch.setattr(arithmetic, "choose", lambda multiplications: arithmetic.FLOAT32)
+    monkeypatch.setattr(matmul, "choose", lambda multiplications: matmul.FLOAT32)
 
 
 def clusters(n, features, spread, seed=0):
@@ -91,7 +93,7 @@ def test_the_bound_on_the_error_holds_and_matters(machine, monkeypatch):
     """Products are off by less than the bound; with a bound of nothing, a coarse product misses neighbors."""
     machine(monkeypatch)
     points, rows = clusters(1500, 64, 1e-2), np.arange(1500)
-    arithmetic_used = arithmetic.choose(0)
+    arithmetic_used = matmul.choose(0)
     operands = [exact.operand(values, arithmetic_used) for values in exact.pieces(points)]
     products, norms = exact.multiply(operands, rows, rows, arithmetic_used, np.empty((1500, 1500), dtype=np.float32))
     centered = points.astype(np.float64) - points[:: -(-1500 // exact.CENTER)].mean(axis=0, dtype=np.float64)
@@ -168,12 +170,12 @@ def test_memory_stays_bounded_however_many_features(tmp_path):
     code = (
         "import sys; sys.path.insert(0, 'scripts')\n"
         "import h5py, torch\n"
-        "from actdim import neighbors\n"
+        "from actdim.neighbors.search import find_neighbors\n"
         "def peak():\n"
         "    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
         "before = peak()\n"
         f"with h5py.File({str(path)!r}) as file:\n"
-        "    print(neighbors.find(file['points'], 'auto', 32)[2]['recall'], peak() - before)\n"
+        "    print(find_neighbors(file['points'], 'auto', 32)[2]['recall'], peak() - before)\n"
     )
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     recall, kilobytes = process.stdout.split()
@@ -185,7 +187,7 @@ def test_near_duplicates_far_from_the_origin_keep_their_order():
     """Differences of 1e-3 at norms of 1e4: a squared distance from norms and products has no correct digit."""
     rng = np.random.default_rng(0)
     points = (1e4 * rng.normal(size=50) + 1e-2 * rng.integers(-99, 99, size=(300, 50))).astype(np.float32)
-    _, distances, _ = neighbors.find(points, "exact", 10)
+    _, distances, _ = find_neighbors(points, "exact", 10)
     _, true_distances = brute(points, 10)
     np.testing.assert_allclose(distances, true_distances, rtol=1e-5)
 
@@ -193,7 +195,7 @@ def test_near_duplicates_far_from_the_origin_keep_their_order():
 def test_float64_near_duplicates():
     """What float64 tells apart stays apart: differences of 1e-9 at 1."""
     points = 1 + 1e-9 * np.random.default_rng(0).normal(size=(200, 5))
-    _, distances, _ = neighbors.find(points, "exact", 10)
+    _, distances, _ = find_neighbors(points, "exact", 10)
     np.testing.assert_allclose(distances, NearestNeighbors(n_neighbors=10).fit(points).kneighbors()[0], rtol=1e-5)
 
 
@@ -211,7 +213,7 @@ def test_near_duplicate_pairs_beside_far_points():
 
 def test_pynndescent_lists_are_clean_and_audited():
     points = manifold(2000, 60, 8)
-    indices, distances, report = neighbors.find(points, "pynndescent", 32)
+    indices, distances, report = find_neighbors(points, "pynndescent", 32)
     assert report["recall"] >= 0.99
     assert np.isfinite(distances).all()
     assert (indices >= 0).all()
@@ -229,7 +231,7 @@ def test_pynndescent_lists_are_clean_and_audited():
 def test_poor_recall_is_searched_harder_and_at_last_exactly():
     """Few neighbors in many dimensions: pynndescent misses many of them."""
     points = np.random.default_rng(0).normal(size=(3000, 40))
-    indices, distances, report = neighbors.find(points, "pynndescent", 2)
+    indices, distances, report = find_neighbors(points, "pynndescent", 2)
     assert "effort 1, below 0.99" in report["notes"]
     assert report["search"] == "exact"
     assert_same((indices, distances), brute(points.astype(np.float32), 2))
@@ -239,7 +241,7 @@ def test_a_harder_search_can_be_enough(monkeypatch):
     """Where the exact search would cost more, twice the effort is tried first, and the report says so."""
     monkeypatch.setattr(neighbors, "seconds", lambda method, n, features, effort=1: method is neighbors.exact)
     points = manifold(3000, 60, 12).astype(np.float32)
-    _, distances, report = neighbors.find(points, "pynndescent", 6)
+    _, distances, report = find_neighbors(points, "pynndescent", 6)
     assert report["search"] == "pynndescent"
     assert report["recall"] >= 0.99
     assert report["notes"].startswith("recall 0.9")
@@ -247,9 +249,9 @@ def test_a_harder_search_can_be_enough(monkeypatch):
 
 
 def test_auto_takes_the_cheaper(monkeypatch):
-    assert neighbors.find(manifold(500, 10, 4), "auto", 5)[2]["search"] == "exact"
+    assert find_neighbors(manifold(500, 10, 4), "auto", 5)[2]["search"] == "exact"
     monkeypatch.setattr(neighbors, "seconds", lambda method, *size: method is neighbors.exact)
-    report = neighbors.find(manifold(500, 10, 4), "auto", 5)[2]
+    report = find_neighbors(manifold(500, 10, 4), "auto", 5)[2]
     assert (report["method"], report["search"]) == ("auto", "pynndescent")
     assert neighbors.seconds(neighbors.exact, 10, 1)
 
@@ -267,7 +269,7 @@ def test_missing_repeated_and_own_entries_never_stay():
 def test_values_that_are_not_finite(value):
     points = manifold(100, 5, 3)
     points[7, 2] = value
-    indices, _, report = neighbors.find(points, "exact", 32)
+    indices, _, report = find_neighbors(points, "exact", 32)
     assert indices.shape == (100, 0)
     assert report["reason"] == "1 of 100 points are not finite"
 
@@ -278,20 +280,20 @@ def test_values_that_are_not_finite(value):
 )
 def test_values_that_float32_cannot_square(scale, reason):
     points = scale * np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
-    assert reason in neighbors.find(points, "exact", 32)[2]["reason"]
+    assert reason in find_neighbors(points, "exact", 32)[2]["reason"]
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_too_few_points(n):
-    assert neighbors.find(manifold(n, 5, 3), "exact", 32)[2]["reason"] == f"only {n} points"
+    assert find_neighbors(manifold(n, 5, 3), "exact", 32)[2]["reason"] == f"only {n} points"
 
 
 def test_decimated_neighbors_are_those_of_a_new_search():
     """Lists of five do not reach the second neighbor in an eighth of the points: those are searched."""
     points = manifold(1600, 20, 6)
-    indices, distances, _ = neighbors.find(points, "exact", 5)
+    indices, distances, _ = find_neighbors(points, "exact", 5)
     order = np.random.default_rng(3).permutation(1600)
-    for part, found in subsets.decimate(points, indices, distances, seed=3).items():
+    for part, found in decimation.decimate(points, indices, distances, seed=3).items():
         true = brute(points[np.sort(order[: 1600 // part])], 2)[1]
         np.testing.assert_allclose(found, true, rtol=1e-5)
 
@@ -301,10 +303,10 @@ def test_the_number_of_threads_changes_nothing(method):
     code = (
         "import sys; sys.path.insert(0, 'scripts')\n"
         "import hashlib, numpy as np\n"
-        "from actdim import neighbors\n"
+        "from actdim.neighbors.search import find_neighbors\n"
         "points = np.random.default_rng(0).normal(size=(1500, 8))\n"
         "points = np.sin(points[:, :, None] * np.arange(1, 4)).reshape(1500, 24)\n"
-        f"found = neighbors.find(points, {method!r}, 32)\n"
+        f"found = find_neighbors(points, {method!r}, 32)\n"
         f"assert found[2]['search'] == {method!r}\n"
         "print(hashlib.sha256(found[0].tobytes() + found[1].tobytes()).hexdigest())\n"
     )
@@ -334,7 +336,7 @@ def test_compiled_code_is_kept_and_changes_nothing():
     )
     ways = {
         "plain": "from pynndescent import NNDescent",
-        "ours": "from actdim.compiled import nn_descent_class; NNDescent = nn_descent_class()",
+        "ours": "from actdim.neighbors.compiled import nn_descent_class; NNDescent = nn_descent_class()",
     }
     outputs = {}
     for name in ("ours", "ours again", "plain"):

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from actdim import registered, registry
-from actdim.activations import forward, layer_names
-from actdim.datasets import DataSet, Split, load_samples
+from actdim import plugins, registry
+from actdim.datasets.dataset import DataSet, Split, load_samples
 from actdim.errors import UserError
-from actdim.on_paper import computed
-from actdim.steps import build_model
+from actdim.models.build import build_model
+from actdim.models.layers import forward, layer_names
+from actdim.models.summary import computed
 from conftest import STUDY
 from torchvision import models
 
@@ -38,7 +38,7 @@ def patches(*, classes: int = 4) -> DataSet:
 
 
 def make(name, data=COLOR, **settings):
-    return registered.build(registry.MODELS, {"name": name, **settings}, data)
+    return plugins.build(registry.MODELS, {"name": name, **settings}, data)
 
 
 def trained(tmp_path, classes=4):
@@ -225,7 +225,7 @@ def odd_model(data, *, kind: str):
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_model_that_cannot_be_measured(kind, monkeypatch):
-    monkeypatch.setattr("actdim.on_paper.SAMPLES", 5)
+    monkeypatch.setattr("actdim.models.summary.SAMPLES", 5)
     shape = (16,) if kind in ("several", "lazy") else (3, 4, 4)
     data = COLOR._replace(shape=shape, sizes=None, load=None)
     with pytest.raises(UserError, match=MODELS[kind][2]):

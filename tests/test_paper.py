@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from actdim import studies
-from actdim.settings import read_yaml
+from actdim.study import study as studies
+from actdim.study.yaml_files import read_yaml
 from conftest import ROOT
 
 
@@ -41,7 +41,7 @@ def test_images(name, schedule, rotation, mean, std):
     data = studies.data_set(first)
     assert (data.mean, data.std) == (mean, std)
     assert data.sizes == {"train": 50_000, "validation": 10_000}
-    layers = studies.on_paper(next(iter(study.runs.values())), study.activations.layers).layers
+    layers = studies.summarize_model(next(iter(study.runs.values())), study.activations.layers).layers
     assert list(layers.values()) == [65536, 65536, 32768, 16384, 8192, 512]
 
     decays = sorted({run["training"]["weight_decay"] for run in settings.values()})
@@ -62,7 +62,7 @@ def test_grokking():
     assert study.activations.split == ["validation"]
     wanted = [f"blocks.{block}.{part}" for block in (0, 1) for part in ("attention", "mlp")]
     assert set(study.activations.layers) >= set(wanted)
-    layers = studies.on_paper(next(iter(study.runs.values())), study.activations.layers).layers
+    layers = studies.summarize_model(next(iter(study.runs.values())), study.activations.layers).layers
     assert {layers[name] for name in wanted} == {4 * 128}
     assert first["model"] == {"name": "transformer", "depth": 2, "width": 128, "heads": 4, "dropout": 0.1}
     assert first["dataset"].items() >= {"name": "modular", "operation": "division", "modulus": 97}.items()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from actdim import neighbors
-from actdim.estimators import log_ratios
 from actdim.estimators.gride import gride
 from actdim.estimators.mle import mle
 from actdim.estimators.pca import pca
+from actdim.estimators.result import log_ratios
 from actdim.estimators.twonn import twonn
 from actdim.estimators.twonn_fit import slope, twonn_fit
-from actdim.hdf5 import Lists
+from actdim.neighbors.search import find_neighbors
+from actdim.storage.neighbor_lists import Lists
 from conftest import ROOT
 from scipy.special import ndtri
 from sklearn.neighbors import NearestNeighbors
@@ -107,12 +107,12 @@ def lists(points):
 @pytest.fixture(scope="session")
 def ours(manifolds):
     """{name: [Lists of each draw]} of the manifolds, as a run makes them."""
-    return {name: [search(points) for points in draws] for name, (_, draws) in manifolds.items()}
+    return {name: [lists_of(points) for points in draws] for name, (_, draws) in manifolds.items()}
 
 
-def search(points):
+def lists_of(points):
     """Return the Lists of points by our own search."""
-    indices, distances, _ = neighbors.find(points, "auto", K)
+    indices, distances, _ = find_neighbors(points, "auto", K)
     return Lists(distances, indices, {})
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from actdim import predictors
+from actdim.tables import predictors
 from scipy import stats
 
 SCIPYS = {"pearson_r": stats.pearsonr, "spearman_r": stats.spearmanr, "kendall_tau": stats.kendalltau}

@@ -40,7 +40,7 @@ def estimate(folder, points, estimator="twonn", method="exact"):
     ],
 )
 def test_too_little_memory_is_one_line(too_much):
-    script = f"import numpy, torch; from actdim import errors; errors.run(lambda: {too_much})"
+    script = f"import numpy, torch; from actdim import cli; cli.run(lambda: {too_much})"
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,

@@ -111,7 +111,7 @@ def test_k(done):
 
 
 def test_neighbor_code(done):
-    edit(done, "scripts/actdim/neighbors.py", "AUDITED = 500", "AUDITED = 501")
+    edit(done, "scripts/actdim/neighbors/search.py", "AUDITED = 500", "AUDITED = 501")
     assert done.planned() == BEHIND_SEARCH
 
 
@@ -137,7 +137,7 @@ def test_layer_added_to_the_dump(done):
 
 
 def test_dump_code(done):
-    edit(done, "scripts/actdim/activations.py", "BATCH = 100", "BATCH = 90")
+    edit(done, "scripts/actdim/activations/dump.py", "BATCH = 100", "BATCH = 90")
     assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3}
 
 
@@ -183,7 +183,7 @@ def test_data_set_code(done):
 
 
 def test_training_code(done):
-    edit(done, "scripts/actdim/training.py", "EVALUATION_BATCH = 1024", "EVALUATION_BATCH = 512")
+    edit(done, "scripts/actdim/training/loop.py", "EVALUATION_BATCH = 1024", "EVALUATION_BATCH = 512")
     assert done.planned() == BEHIND_TRAINING | {"train": 3}
 
 
@@ -234,7 +234,7 @@ def test_figure_code(done):
 
 
 def test_code_of_the_predictors(done):
-    edit(done, "scripts/actdim/predictors.py", "RESAMPLES = 2_000", "RESAMPLES = 3_000")
+    edit(done, "scripts/actdim/tables/predictors.py", "RESAMPLES = 2_000", "RESAMPLES = 3_000")
     assert done.planned() == BEHIND_MEASURES
 
 

@@ -3,12 +3,13 @@
 import pytest
 import torch
 import torchvision
-from actdim import steps
-from actdim.batches import Samples, take_batch
-from actdim.datasets import DataSet
+from actdim.datasets.dataset import DataSet
+from actdim.datasets.device import Samples
 from actdim.models.transformer import Dropout, Linear
-from actdim.settings import run_settings
-from actdim.training import load_data
+from actdim.study.runs import run_settings
+from actdim.training import step as steps
+from actdim.training.batches import take_batch
+from actdim.training.loop import load_data
 from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 EQUATIONS = {

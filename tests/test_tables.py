@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from actdim import tables
+from actdim.tables import summary as tables
 from conftest import ROOT
 from scipy import stats
 

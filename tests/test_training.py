@@ -12,9 +12,10 @@ import time
 import numpy as np
 import pytest
 import torch
-from actdim.batches import Samples, batches, take_batch
-from actdim.steps import learning_rate
-from actdim.training import load_data
+from actdim.datasets.device import Samples
+from actdim.training.batches import batches, take_batch
+from actdim.training.loop import load_data
+from actdim.training.step import learning_rate
 from conftest import ROOT
 
 DIGITS = "dataset: {name: digits}\nmodel: {name: mlp, dropout: 0.2}\n"

@@ -1,1 +1,6 @@
-"""The library behind the programs in scripts/: one module for each thing the workflow does."""
+"""The library behind the programs in scripts/, a package for each stop on the data's way.
+
+A package imports only from those above it in this list: storage, datasets, models, training, activations, neighbors,
+estimators, measures, study, tables, workflow. The single files beside them are for all: errors, names, registry,
+validation, provenance and cli come before storage, plugins after it, figures after tables.
+"""

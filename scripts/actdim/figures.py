@@ -5,18 +5,28 @@ import io
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
 from actdim.errors import UserError
-from actdim.files import whole
-from actdim.tables import OF_SUMMARY, configurations, last_checkpoint, read_csv, settings_in, shown_split, sweeps
+from actdim.storage.atomic import atomic_write
+from actdim.tables.columns import OF_SUMMARY, settings_in
+from actdim.tables.files import read_csv
+from actdim.tables.rows import last_checkpoint, shown_split
+from actdim.tables.sweeps import configurations, sweeps
+
+matplotlib.use("Agg")
+
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito, colorblind-safe
+
+
 SHOWN = 4  # panels of a sweep, from its weakest to its strongest
+
+
 MARKERS = ["o", "^", "s", "D", "v", "P"]
+
+
 plt.rcParams.update(
     {
         "font.size": 13,
@@ -107,7 +117,7 @@ def save(figure, svg, png):
     for path, options in ((svg, {"metadata": {"Date": None}}), (png, {"dpi": 160})):
         drawn = io.BytesIO()
         figure.savefig(drawn, format=path.suffix[1:], **options)
-        with whole(path, drawn.tell()) as beside:
+        with atomic_write(path, drawn.tell()) as beside:
             beside.write_bytes(drawn.getvalue())
 
 

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent.parent
+
+
 TABLE = "actdim.registry"  # a run executes the entries that it names, not the table they stand in
 
 

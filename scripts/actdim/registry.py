@@ -14,6 +14,7 @@ MODELS = {
     "transformer": "actdim.models.transformer:transformer",
 }
 
+
 DATASETS = {
     "digits": "actdim.datasets.digits:digits",
     "modular": "actdim.datasets.modular:modular",
@@ -26,6 +27,7 @@ DATASETS = {
     "imagefolder": "actdim.datasets.imagefolder:imagefolder",
 }
 
+
 # The data sets that can be downloaded, to data/<name>: name -> torchvision's class.
 DOWNLOADED = {
     "cifar10": "CIFAR10",
@@ -34,6 +36,7 @@ DOWNLOADED = {
     "fashionmnist": "FashionMNIST",
     "svhn": "SVHN",
 }
+
 
 ESTIMATORS = {
     "twonn": "actdim.estimators.twonn:twonn",

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from actdim import checkpoints, errors, files
+from actdim import cli
+from actdim.storage import atomic
+from actdim.training import checkpoints
 from conftest import ROOT, STUDY
 
 from faults import harness
@@ -77,7 +79,7 @@ def run(command, *lines):
     sys.argv, sys.stdin = [f"{program}.py", *arguments], io.StringIO("\n".join(lines))
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-            errors.run(module.main)
+            cli.run(module.main)
     except SystemExit:
         return 1, said.getvalue().rstrip("\n")
     finally:
@@ -227,8 +229,8 @@ def test_a_file_of_another_format_with_a_right_checksum_is_named(made, kind, mon
         checkpoints.save("x.pt", {})
         command = "dump_activations --checkpoint x.pt --output out/x.h5"
     else:
-        monkeypatch.setattr(files, "FORMAT", 99)
-        files.write_json("x.json", {})
+        monkeypatch.setattr(atomic, "FORMAT", 99)
+        atomic.write_json("x.json", {})
         command = f"tabulate_id {TABLES}"
     monkeypatch.undo()
     status, said = run(command, "x.json")
@@ -276,7 +278,9 @@ def test_values_that_change_places_are_found(made, change, program):
         file["layers/hidden1"][:] = values
     status, said = run(f"{program} --activations x.h5 --layer hidden1 --output out/x")
     assert status == 1
-    assert said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; {files.AGAIN}"
+    assert (
+        said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; {atomic.AGAIN}"
+    )
 
 
 def test_a_table_that_a_user_changed(made):
@@ -314,7 +318,7 @@ def test_a_damaged_resume_state_is_named(made):
     assert len(said.splitlines()) == 1
     statement.write_bytes(stated)
     said = subprocess.run(program, capture_output=True, text=True).stderr
-    assert said.endswith(f"/state.pt: damaged, or a checkpoint of an older format than 2; {files.AGAIN}\n")
+    assert said.endswith(f"/state.pt: damaged, or a checkpoint of an older format than 2; {atomic.AGAIN}\n")
     state.unlink()
     subprocess.run(program, check=True)
     assert harness.content(Path("resumed/to~2/00002.pt")) == harness.content(Path(LAST))

@@ -2,32 +2,32 @@
 
 import numpy as np
 import pytest
-from actdim import hdf5
 from actdim.errors import UserError
-from actdim.files import whole
-from actdim.layers import of_rows
-from actdim.neighbors import find
-from actdim.subsets import decimate
+from actdim.neighbors.decimation import decimate
+from actdim.neighbors.search import find_neighbors
+from actdim.storage import hdf5
+from actdim.storage.atomic import atomic_write
+from actdim.storage.layer_reader import row_checksums
 
 POINTS = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float16)
 LABELS = np.arange(12) % 2
 
 
 def write_activations(path):
-    with whole(path) as beside, hdf5.create(beside) as file:
+    with atomic_write(path) as beside, hdf5.create(beside) as file:
         hdf5.note(file, {"format": hdf5.FORMAT, "study": "tiny", "checkpoint": 4})
         hdf5.seal(file)
         file["labels"], file["layers/x"] = LABELS, POINTS
         hdf5.seal(file["labels"], LABELS)
         hdf5.note(file["layers/x"], {"depth": 1, "feeds_classifier": True})
-        hdf5.seal_rows(file["layers/x"], of_rows(POINTS))
+        hdf5.seal_rows(file["layers/x"], row_checksums(POINTS))
 
 
 def write_neighbors(path, by_class=False):
     groups = {"classes/0": POINTS[::2], "classes/1": POINTS[1::2]} if by_class else {"/": POINTS}
-    with whole(path) as beside, hdf5.create(beside) as file:
+    with atomic_write(path) as beside, hdf5.create(beside) as file:
         for name, points in groups.items():
-            indices, distances, report = find(points, "exact", 3)
+            indices, distances, report = find_neighbors(points, "exact", 3)
             decimated = decimate(points, indices, distances, 0)
             hdf5.write_lists(file.require_group(name), indices, distances, decimated, report)
         hdf5.seal_neighbors(file, {"study": "tiny"})

@@ -7,7 +7,7 @@ import time
 
 import psutil
 import pytest
-from actdim import locks
+from actdim.workflow import locks
 from conftest import copy_project
 
 from faults.harness import content, group_lives, jobs, start

@@ -13,12 +13,14 @@ from tempfile import TemporaryDirectory
 import h5py
 import numpy as np
 import pytest
-from actdim import estimates, registered, registry
+from actdim import plugins, registry
+from actdim.estimators import result as estimates
 from actdim.estimators.pca import pca
-from actdim.files import read_json
-from actdim.hdf5 import Lists, open_layer, read_neighbors, write_lists
-from actdim.neighbors import find
-from actdim.subsets import decimate
+from actdim.neighbors.decimation import decimate
+from actdim.neighbors.search import find_neighbors
+from actdim.storage.activations_file import open_layer
+from actdim.storage.json_files import read_json
+from actdim.storage.neighbor_lists import Lists, read_neighbors, write_lists
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -27,7 +29,7 @@ from scipy.stats import ortho_group
 SOME = settings(
     max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
-ESTIMATORS = {name: registered.find(registry.ESTIMATORS, name) for name in registry.ESTIMATORS}
+ESTIMATORS = {name: plugins.find(registry.ESTIMATORS, name) for name in registry.ESTIMATORS}
 SMALLEST = {"gride": {"n1": 1}, "mle": {"k": 2}, "twonn": {}, "twonn_fit": {"subsamples": 2}}
 METHODS = ["exact", "pynndescent"]
 
@@ -39,7 +41,7 @@ def measure(points, method="exact", k=8, chosen=SMALLEST):
         with h5py.File(activations, "w") as file:
             file["layers/x"] = points
         with open_layer(activations, "x") as (stored, _, _), h5py.File(neighbors, "w") as file:
-            indices, distances, report = find(stored, method, k)
+            indices, distances, report = find_neighbors(stored, method, k)
             write_lists(file, indices, distances, decimate(stored, indices, distances), report)
             found = {"pca": estimates.estimate(len(stored), pca, stored)}
         [(_, lists, report)], _ = read_neighbors(neighbors)

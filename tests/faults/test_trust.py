@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from actdim import studies
-from actdim.checksums import seal_archive
 from actdim.errors import UserError
+from actdim.storage.checksums import seal_archive
+from actdim.study import study as studies
 from conftest import ROOT, STUDY
 from image_files import write_cifar
 from test_config import edited

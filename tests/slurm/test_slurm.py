@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import cluster as clusters
 import pytest
-from actdim import locks
+from actdim.workflow import locks
 from cluster import ClusterError, cluster, query
 from conftest import STUDY, copy_project
 

@@ -1,6 +1,6 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009, Learning multiple layers of features from tiny images)."""
 
-from actdim.datasets import DataSet
+from actdim.datasets.dataset import DataSet
 from actdim.datasets.published import read, require_folder
 
 SIZES = {"train": 50_000, "validation": 10_000}

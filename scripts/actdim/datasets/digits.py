@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from actdim.datasets import DataSet, split_at_random
+from actdim.datasets.dataset import DataSet, split_at_random
 
 SIZES = {"train": 897, "validation": 900}
 

@@ -8,11 +8,13 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from actdim.datasets import DataSet, Split
+from actdim.datasets.dataset import DataSet, Split
 from actdim.errors import UserError
 
 # Those that torchvision's ImageFolder reads.
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+
 Deviation = Annotated[float, Field(gt=0)]
 
 

@@ -6,11 +6,13 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from actdim.datasets import DataSet
+from actdim.datasets.dataset import DataSet
 from actdim.datasets.published import read, require_folder
 from actdim.errors import UserError
 
 SIZES = {"train": 60_000, "validation": 10_000}
+
+
 FILES = {
     "train": ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
     "validation": ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from actdim.datasets import DataSet, split_at_random
+from actdim.datasets.dataset import DataSet, split_at_random
 
 
 def modular(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actdim.datasets import Split
+from actdim.datasets.dataset import Split
 from actdim.errors import UserError
 
 

@@ -1,6 +1,6 @@
 """Street View House Numbers (Netzer et al. 2011, Reading digits in natural images with unsupervised learning)."""
 
-from actdim.datasets import DataSet
+from actdim.datasets.dataset import DataSet
 from actdim.datasets.published import read, require_folder
 
 

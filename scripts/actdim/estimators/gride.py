@@ -7,7 +7,7 @@ from pydantic import Field
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from actdim.estimators import TAILS, NoEstimate, log_ratios, require
+from actdim.estimators.result import TAILS, NoEstimate, log_ratios, require
 
 LOWEST, HIGHEST = 1e-3, 1e4  # dimensions to look between
 

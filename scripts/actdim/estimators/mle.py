@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import gammaincinv
 
-from actdim.estimators import TAILS, NoEstimate, require
+from actdim.estimators.result import TAILS, NoEstimate, require
 
 
 def mle(lists, *, k: Annotated[int, Field(ge=2)] = 20):

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from actdim.estimators import NoEstimate
+from actdim.estimators.result import NoEstimate
 
 SHARES = (0.90, 0.95, 0.99)  # of the variance
+
+
 CHUNK_BYTES = 160_000_000
 
 

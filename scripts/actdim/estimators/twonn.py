@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from actdim.estimators import TAILS, NoEstimate, decimated_too, log_ratios, require
+from actdim.estimators.result import TAILS, NoEstimate, decimated_too, log_ratios, require
 
 
 def twonn(lists, *, fraction: Annotated[float, Field(gt=0, le=1)] = 1.0):

@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 from scipy.special import ndtri
 
-from actdim.estimators import TAILS, decimated_too, log_ratios, require
-from actdim.subsets import first_two
+from actdim.estimators.result import TAILS, decimated_too, log_ratios, require
+from actdim.neighbors.decimation import first_two
 
 
 def twonn_fit(

@@ -1,6 +1,6 @@
-"""The models; the modules here make them (the table is in registry.py).
+"""The networks: a module for each, how one is built (build.py), its layers by name (layers.py), and its shapes,
+parameters and FLOPs, found without data or weights (summary.py).
 
-A model is an nn.Module that maps inputs (n, *shape) to logits (n, classes). Its attribute `layers` names
-the submodules that a reader of the paper would name, in order of depth; the last one feeds the classifier.
-(Without it a study names the layers; the last that is reached then counts as the one that feeds the classifier.)
+A model is an nn.Module that maps inputs (n, *shape) to logits (n, classes). Its attribute `layers` names the submodules
+to measure, from the input to the one that feeds the classifier.
 """

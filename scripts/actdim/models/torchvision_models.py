@@ -69,7 +69,7 @@ def state_of(known, weights):
         try:
             return (
                 None
-                if on_paper()
+                if on_meta_device()
                 else known[weights].get_state_dict(progress=False, check_hash=True, weights_only=True)
             )
         except URLError as error:
@@ -99,7 +99,7 @@ def state_of(known, weights):
 UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile)
 
 
-def on_paper():
+def on_meta_device():
     """Tell whether models are built without values, to know their shapes."""
     return torch.get_default_device().type == "meta"
 
@@ -124,6 +124,8 @@ def load(model, head, state, weights):
 
 
 COUNT = "num_batches_tracked"
+
+
 RENAMED = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # keys of DenseNet's published weights
 
 

@@ -1,0 +1,72 @@
+"""The HDF5 file of neighbor lists."""
+
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from actdim.errors import UserError
+from actdim.storage.atomic import AGAIN
+from actdim.storage.hdf5 import FORMAT, attributes, damage, note, open_file, require_sealed, seal, simple_attributes
+
+
+class Lists(NamedTuple):
+    """The nearest neighbors of points."""
+
+    distances: np.ndarray  # (n, k) float32, sorted
+    indices: np.ndarray  # (n, k) int32
+    decimated: dict  # {part: (n // part, 2) distances to the first two neighbors in a random subset}
+
+
+def write_lists(group, indices, distances, decimated, report):
+    """Write neighbor lists and the report of their search to a group of an HDF5 file."""
+    group["indices"], group["distances"] = indices, distances
+    for part, of_part in decimated.items():
+        group[f"decimated/{part}"] = of_part
+    note(group, {"k": indices.shape[1], **report})
+
+
+def seal_neighbors(file, about):
+    """Write the attributes of a neighbors file, which then holds all, and its checksum."""
+    note(file, {"format": FORMAT, **about})
+    seal(file, *content(file))
+
+
+def content(group):
+    """Return [name, attributes or array, ...] of all that lies in a group."""
+    found = []
+
+    def visit(name, thing):
+        found.extend([name, attributes(thing) if isinstance(thing, h5py.Group) else thing[()]])
+
+    group.visititems(visit)
+    return found
+
+
+def read_neighbors(path):
+    """Return ([(label, Lists, report)], attributes) of a neighbors file.
+
+    label: None for the neighbors among all points; the class for those within it, of a file that is by class.
+    report: of the search; see neighbors.find. Raises UserError where the file is missing, damaged or of another format.
+    """
+    with open_file(path) as (file, ours), damage(path):
+        stored = content(file)
+        about = require_sealed(file, *stored) if ours else simple_attributes(file)
+        found = dict(zip(stored[::2], stored[1::2], strict=True))
+    classes = sorted(int(name.split("/")[1]) for name in found if name.startswith("classes/") and name.count("/") == 1)
+    if not classes:
+        return [(None, lists_at(path, "", found), about)], about
+    return [(label, lists_at(path, f"classes/{label}/", found), found[f"classes/{label}"]) for label in classes], about
+
+
+def lists_at(path, place, found):
+    """Return the Lists in a group of a neighbors file; a file of someone else's may lack the decimated ones."""
+    if not {f"{place}distances", f"{place}indices"} <= found.keys():
+        raise UserError(f"{path}: lacks /{place}distances or /{place}indices; {AGAIN}")
+    distances, indices = found[f"{place}distances"], found[f"{place}indices"]
+    if distances.ndim != 2 or distances.shape != indices.shape:
+        shapes = f"/{place}distances {distances.shape} and /{place}indices {indices.shape}"
+        raise UserError(f"{path}: {shapes} should both be (n, k)")
+    start = f"{place}decimated/"
+    decimated = {int(name.removeprefix(start)): of for name, of in found.items() if name.startswith(start)}
+    return Lists(distances, indices, dict(sorted(decimated.items())))

@@ -1,0 +1,1 @@
+"""Training: the loop, one step, batches and augmentation, regularizers, and checkpoints."""

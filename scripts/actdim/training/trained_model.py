@@ -1,0 +1,48 @@
+"""A checkpoint as what it holds: a model, and what it was trained to be."""
+
+import json
+import math
+from typing import NamedTuple
+
+import torch
+
+from actdim.models.build import build_model
+from actdim.training import checkpoints
+from actdim.training.loop import keep_memory, make_deterministic
+
+
+class Trained(NamedTuple):
+    """The model of a checkpoint, on the device."""
+
+    model: torch.nn.Module
+    device: torch.device
+    settings: dict  # of its run; see settings.run_settings
+    source: dict  # for results to say: study, chosen, settings, unit, checkpoint, metrics, weight_norm
+
+
+def load_trained(path):
+    """Return the Trained of a checkpoint of train.py, and have torch compute as its run did; UserError where damaged.
+
+    weight_norm is the Euclidean norm of all parameters. A metric that is nan or infinite (diverged) is None.
+    """
+    state = checkpoints.load(path)
+    run = json.loads(state["run"])
+    settings = run["settings"]
+    make_deterministic(settings["training"]["threads"])
+    keep_memory()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_model(settings, device).eval()
+    model.load_state_dict(state["model"])
+    unit, metrics = max(state["metrics"].items())
+    squares = sum(weights.detach().double().square().sum().item() for weights in model.parameters())
+    measured = {**metrics, "weight_norm": math.sqrt(squares)}
+    del measured["learning_rate"]
+    source = {
+        "study": run["study"],
+        "chosen": run["chosen"],
+        "settings": settings,
+        "unit": run["unit"],
+        "checkpoint": unit,
+        **{name: value if math.isfinite(value) else None for name, value in measured.items()},
+    }
+    return Trained(model, device, settings, source)

@@ -1,0 +1,284 @@
+"""What a study will cost: bytes on disk and seconds of work, by a few timed steps of each kind of run."""
+
+import io
+import json
+import time
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import torch
+
+from actdim import plugins
+from actdim.activations.dump import write
+from actdim.datasets.dataset import Split, data_set
+from actdim.datasets.device import on_device
+from actdim.measures.directions import observe, scores
+from actdim.models.layers import layer_names
+from actdim.models.summary import summarize_model
+from actdim.names import BY_CLASS, PCA
+from actdim.neighbors import search as neighbors
+from actdim.neighbors.decimation import PARTS
+from actdim.provenance import made_by
+from actdim.storage.hdf5 import IN_MEMORY
+from actdim.study.runs import modules_of
+from actdim.study.stages import evaluated, stage_of
+from actdim.study.targets import (
+    ACTIVATIONS,
+    CHECKPOINTS,
+    DIRECTIONS,
+    FUNCTIONAL_DIMENSION,
+    ID,
+    NEIGHBORS,
+    dump_of,
+    sample_sets,
+)
+from actdim.training import checkpoints
+from actdim.training.batches import batches
+from actdim.training.loop import EVALUATION_BATCH, evaluate, make_deterministic, snapshot
+from actdim.training.step import begin, train_step
+from actdim.workflow.resources import changes_of, decomposing, probed, shape_of_jacobian
+
+START_UP = time.process_time()  # seconds to import what train and dump_activations import, once this module is
+
+
+OTHER = 1.0  # seconds of any other job
+
+
+HDF5 = 8_000  # bytes of an HDF5 file beside its data
+
+
+CHECKSUM, LABEL_AND_INDEX = 8, 16  # bytes of each row of activations; of each sample
+
+
+class Measured(NamedTuple):
+    """What a kind of run takes on this device."""
+
+    step: float  # seconds of a training step
+    evaluation: float  # seconds a sample
+    dump: float  # seconds a sample
+    activations: int  # bytes a sample
+    checkpoints: tuple[int, int]  # bytes of one before the first step, and of one after it
+    changes: dict[str, float]  # seconds a sample under one change of a layer's units, of the layers to ablate
+
+
+class Cost(NamedTuple):
+    """What one output costs."""
+
+    seconds: float
+    threads: int
+    size: int  # bytes
+
+
+def costs_of(study):
+    """Return {path: Cost} of the outputs of a study that cost more than a moment or a few kilobytes."""
+    measured, costs = {}, {}
+    for run in study.runs.values():
+        kind = kind_of(run.settings)
+        if kind not in measured:
+            measured[kind] = measure(study, run)
+        costs.update(costs_of_run(study, run, measured[kind]))
+    return costs
+
+
+def kind_of(settings):
+    """Return a text that is the same for runs of one cost: floats do not count (the rate of dropout, weight decay).
+
+    But momentum needs a buffer, and so does its checkpoint.
+    """
+    data = data_set(settings)
+    altered = {key: bool(value) for key, value in settings["dataset"]["augmentation"].items()}
+    training = {**settings["training"], "momentum": settings["training"]["momentum"] > 0}
+    training = {key: value for key, value in training.items() if key not in ("schedule", "evaluate_every")}
+    samples = samples_made_up(data, training["batch_size"])
+    kind = [data._replace(sizes=samples, load=None), altered, settings["model"], training]
+    return json.dumps(without_floats(kind), sort_keys=True)
+
+
+def without_floats(value):
+    """Return nested plain values with None for every float."""
+    if isinstance(value, dict):
+        return {key: without_floats(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_floats(item) for item in value]
+    return None if isinstance(value, float) else value
+
+
+def measure(study, run):
+    """Return the Measured of a run: of a few steps, an evaluation and a dump on made-up samples, nothing written."""
+    # Compiling would take a minute; what it gains is not counted.
+    settings = {**run.settings, "training": {**run.settings["training"], "compile": False}}
+    training = settings["training"]
+    make_deterministic(training["threads"])
+    samples = made_up(data_set(settings), training["batch_size"])
+    learner = begin(settings, samples)
+
+    def step(number):
+        train_step(learner, samples, settings, number, batches(len(samples.labels), training["batch_size"]))
+
+    fresh = size_of_checkpoint(study, run, learner, {})
+    steps = [0.0]  # of a model that is not trained
+    if study.stages[-1] > 0:
+        timed(step, 0)  # the first one also prepares
+        steps = [timed(step, 1)]
+        while sum(steps) < 1 and len(steps) < 20:
+            steps.append(timed(step, len(steps) + 1))
+    n = EVALUATION_BATCH if 0 < steps[-1] < 0.2 else 64
+    few = samples._replace(inputs=samples.inputs[:n], labels=samples.labels[:n])
+    metrics = {}
+    evaluation = timed(lambda: metrics.update(evaluate(learner, {"train": few, "validation": few}, training)))
+    dump, of_sample = measure_dump(learner.model, few, layer_names(learner.model, study.activations.layers))
+    evaluation /= 2 * len(few.labels)
+    ablated = modules_of(run, study.directions.layers) if study.directions else []
+    rows = {
+        unit: {"learning_rate": training["lr"], **metrics} for unit in evaluated(study, training, -1, study.kept[-1])
+    }
+    return Measured(
+        step=min(steps),
+        evaluation=evaluation,
+        dump=dump / len(few.labels),
+        activations=of_sample,
+        checkpoints=(fresh, size_of_checkpoint(study, run, learner, rows)),
+        changes={layer: measure_changes(learner.model, layer, few, evaluation) for layer in ablated},
+    )
+
+
+def made_up(data, batch_size):
+    """Return random training Samples of a DataSet on the device that training would take."""
+    random = np.random.default_rng(0)
+    n = samples_made_up(data, batch_size)
+    if data.vocabulary:
+        inputs = random.integers(data.vocabulary, size=(n, *data.shape))
+    elif data.mean:
+        inputs = random.integers(256, size=(n, *data.shape), dtype=np.uint8)
+    else:
+        inputs = random.standard_normal((n, *data.shape), dtype=np.float32)
+    split = Split(inputs, random.integers(data.classes, size=n), np.arange(n))
+    return on_device(split, data, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def samples_made_up(data, batch_size):
+    """Return the number of samples with which a few steps are timed."""
+    return min(data.sizes["train"], max(batch_size, EVALUATION_BATCH))
+
+
+def timed(work, *arguments):
+    """Return the seconds that work(*arguments) takes, the device's part included."""
+    begun = time.perf_counter()
+    work(*arguments)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def measure_dump(model, samples, layers):
+    """Return (seconds, bytes a sample) of the activations of samples, in memory."""
+    single = set()
+    while True:
+        with h5py.File("activations", "w", driver=IN_MEMORY, backing_store=False) as file:
+            begun = time.perf_counter()
+            misfits = write(file, model, samples, layers, single)
+            if not misfits:
+                stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
+                of_values = sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored)
+                return time.perf_counter() - begun, of_values + LABEL_AND_INDEX
+        single |= misfits
+
+
+def measure_changes(model, name, samples, evaluation):
+    """Return the seconds that a sample takes under one of many changes of a layer's units, at `evaluation` without."""
+    few = samples._replace(inputs=samples.inputs[:64], labels=samples.labels[:64])
+    layer = observe(model, name, few)
+    scales = torch.ones(int(np.clip(0.5 / (len(few.labels) * evaluation), 1, 100)), 1, len(layer.mean))
+    return timed(scores, model, layer, few, scales, 1 - scales) / (len(scales) * len(few.labels))
+
+
+def size_of_checkpoint(study, run, learner, metrics):
+    """Return the bytes of a checkpoint as training would save it."""
+    content = {
+        "study": study.name,
+        "chosen": run.chosen,
+        "settings": run.settings,
+        "unit": study.unit,
+        "start": 0,
+        "until": study.stages[-1],
+        "kept": study.kept,
+        "made_by": made_by("train.py", *plugins.code_of(run.settings), libraries=("torch", "numpy")),
+    }
+    counter = Counter()
+    torch.save({"format": checkpoints.FORMAT, **snapshot(content, 0, metrics, learner)}, counter)
+    return counter.size
+
+
+class Counter(io.RawIOBase):
+    """A file that keeps nothing but its size."""
+
+    size = 0
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        self.size += memoryview(content).nbytes
+        return memoryview(content).nbytes
+
+
+def costs_of_run(study, run, measured):
+    """Return {path: Cost} of what a run leaves, but for estimates from neighbor lists, which take a moment."""
+    training, sizes = run.settings["training"], data_set(run.settings).sizes
+    at = {"study": study.name, "run": run.name}
+    costs = {}
+    per_unit = batches(sizes["train"], training["batch_size"]) if study.unit == "epochs" else 1
+    for start, until in zip([0, *study.stages], study.stages, strict=False):
+        rows = evaluated(study, training, start or -1, until)
+        seconds = (until - start) * per_unit * measured.step + len(rows) * sum(sizes.values()) * measured.evaluation
+        size = sum(measured.checkpoints[kept > 0] for kept in study.kept if stage_of(study, kept) == until)
+        costs[CHECKPOINTS.format(**at, until=until)] = Cost(START_UP + seconds, training["threads"], size)
+    layers = summarize_model(run, study.activations.layers).layers
+    costs.update(costs_of_probes(study, run, measured, at))
+    for samples in sample_sets(study.activations):
+        name, _, split = dump_of(samples)
+        n = sizes[split]
+        costs[ACTIVATIONS.format(**at, samples=name)] = Cost(
+            START_UP + n * measured.dump, training["threads"], n * measured.activations + HDF5
+        )
+        groups = data_set(run.settings).classes if samples.endswith(BY_CLASS) else 1
+        for layer, features in layers.items():
+            place = {**at, "samples": samples, "layer": layer}
+            costs[NEIGHBORS.format(**place)] = cost_of_neighbors(study.neighbors, n, features, groups)
+            products = n / groups * n * features if n / groups < features else n * features**2
+            costs[ID.format(**place, estimator=PCA)] = Cost(OTHER + 6e-11 * products, 1, 0)
+    return costs
+
+
+def costs_of_probes(study, run, measured, at):
+    """Return {path: Cost} of the measures that a run's checkpoints are probed for; at: its wildcards."""
+    sizes, threads, costs = data_set(run.settings).sizes, run.settings["training"]["threads"], {}
+    if study.directions:
+        units = summarize_model(run, study.directions.layers).units
+        samples = probed(study.directions, sizes)
+        for layer in modules_of(run, study.directions.layers):
+            seconds = samples * changes_of(study.directions, units[layer]) * measured.changes[layer]
+            cost = Cost(START_UP + seconds, threads, 0)
+            costs.update({DIRECTIONS.format(**at, at=f"{one:05d}", layer=layer): cost for one in study.directions.at})
+    if study.functional_dimension:
+        model = summarize_model(run, study.activations.layers)
+        shape = shape_of_jacobian(study.functional_dimension, sizes, data_set(run.settings).classes, model.parameters)
+        cost = Cost(START_UP + decomposing(*shape), threads, 0)
+        at_all = study.functional_dimension.at
+        costs.update({FUNCTIONAL_DIMENSION.format(**at, at=f"{one:05d}"): cost for one in at_all})
+    return costs
+
+
+def cost_of_neighbors(search, n, features, groups):
+    """Return the Cost of neighbor lists of n points in groups of one size, each searched by itself."""
+    methods = [neighbors.METHODS[search.method]]
+    if search.method == "auto":
+        methods = [neighbors.exact, neighbors.pynndescent]
+
+    def seconds(method):
+        start_up = neighbors.seconds(method, 0, features)
+        return start_up + groups * (neighbors.seconds(method, n // groups, features) - start_up)
+
+    of_point = 8 * min(search.k, n // groups - 1) + sum(8 / part for part in PARTS) + (8 if groups > 1 else 0)
+    return Cost(min(map(seconds, methods)), 1, int(n * of_point) + groups * HDF5)

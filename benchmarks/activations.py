@@ -26,7 +26,7 @@ from actdim.models.layers import forward, layer_names
 from actdim.neighbors.exact import pieces
 from actdim.storage import hdf5
 from actdim.storage.layer_reader import Layer, row_checksums
-from actdim.training.loop import keep_memory, make_deterministic
+from actdim.training.reproducible import keep_memory, make_deterministic
 
 CASES = [  # model settings, images
     ({"name": "resnet18", "width": 64}, 600),

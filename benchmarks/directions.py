@@ -18,7 +18,7 @@ from actdim import plugins, registry
 from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import normalize, on_device
 from actdim.measures.directions import observe, scores
-from actdim.training.loop import keep_memory, make_deterministic
+from actdim.training.reproducible import keep_memory, make_deterministic
 
 CASES = [  # model settings, shape of an image, layers
     ({"name": "mlp", "width": 128}, (1, 8, 8), ["hidden1", "hidden2"]),

@@ -37,6 +37,7 @@ from actdim.datasets.dataset import DataSet, Split
 from actdim.study.runs import run_settings
 from actdim.training import loop, step
 from actdim.training.batches import batches
+from actdim.training.reproducible import keep_memory, make_deterministic
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 TURNS = 3
@@ -125,8 +126,8 @@ def ours(task, chosen):
     study = STUDIES[task]
     study = {**study, "training": {**study["training"], **chosen, "epochs": 1}}
     settings = run_settings(study, {"seed": 0}, "this benchmark")
-    loop.make_deterministic(settings["training"]["threads"])
-    loop.keep_memory()
+    make_deterministic(settings["training"]["threads"])
+    keep_memory()
     train = loop.load_data(settings, DEVICE)["train"]
     learner = step.begin(settings, train)
     per_epoch = batches(len(train.labels), settings["training"]["batch_size"])

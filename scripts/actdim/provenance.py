@@ -1,52 +1,107 @@
-"""What made a result: digests of code by content, and the versions of the libraries."""
+"""What made a result: digests of the code that computed it, of the settings that count, and library versions.
+
+A digest must change when a number can change, and only then, because Snakemake runs a job again whose digest changed.
+
+Code. The digest of a program covers the program and the library modules that it imports, directly or not, but for those
+in NOT_COUNTED. Each file is reduced to its syntax tree without what cannot change a number: comments, docstrings and
+formatting; the text of messages (of exceptions, print, warnings, assertions and command-line help); checks that do
+nothing but refuse (`if ...: raise UserError(...)`); import statements of the library; and the names of what comes from
+modules that do not count. Constants of actdim.names count by value, and so does the FORMAT of a storage module.
+
+Settings. `settings_that_count` leaves out settings at their default, so that a new setting reruns nothing. "Default" is
+the first that the setting had, which first_defaults.json notes, so that a changed default reruns what used it.
+"""
 
 import ast
 import functools
 import hashlib
+import inspect
+import json
 from importlib.metadata import version
 from pathlib import Path
 
+from pydantic import BaseModel
+
 SCRIPTS = Path(__file__).resolve().parent.parent
 
+# Modules and packages that cannot change a number, and why. Neither do they count nor what they alone import.
+NOT_COUNTED = {
+    "errors": "exceptions without behavior",
+    "names": "its constants count by value, where they are used",
+    "registry": "a job runs the entry that a study names, and the module of that entry counts",
+    "validation": "refuses settings or lets them pass; their values count by themselves",
+    "plugins": "calls the function that a study names, with settings that count by themselves",
+    "provenance": "states what made a result",
+    "cli": "reads arguments, which are parameters of the job, and words mistakes",
+    "storage": "stores values as they are; a format that changes has another number, which counts",
+    "study": "turns YAML into settings, which count by themselves",
+    "workflow": "tells Snakemake what jobs need and what they will cost",
+    "datasets.settings": "states which settings there are; their values count by themselves",
+    "measures.settings": "states which settings there are; their values count by themselves",
+    "neighbors.settings": "states which settings there are; their values count by themselves",
+    "training.settings": "states which settings there are; their values count by themselves",
+    "models.summary": "finds shapes for the plan, without data or weights",
+}
+PROGRAM_TEXT = {"help", "description", "metavar"}  # keyword arguments of argparse
+ARGPARSE = {"add_argument", "ArgumentParser", "add_set"}
+MESSAGES = {"print", "warn"}  # functions whose calls, as statements, only tell something
+ENDING = {"UserError", "NoSpace"}  # exceptions that end a program, so that there is no result
 
-TABLE = "actdim.registry"  # a run executes the entries that it names, not the table they stand in
+
+def code_digest(program, *entries):
+    """Return a digest of the code of a program in scripts/; see `code_digests`."""
+    return digest_of(sorted(code_digests(program, *entries).values()))
 
 
 @functools.cache
-def code_digest(program, *entries):
-    """Return a digest of the code of a program in scripts/, the library modules that it imports, and `entries`.
+def code_digests(program, *entries):
+    """Return {module: digest} of a program in scripts/, the library modules that count, and `entries`.
 
     entries: module:function that the program finds by name at run time (registry.MODELS["resnet18"], ...); the
     user's own modules lie in the working directory, and what they import from there counts too.
-    The digest is taken over the syntax tree without docstrings: comments, formatting and file times do not count.
     """
     modules = [entry.partition(":")[0] for entry in entries]
     files = [SCRIPTS / program, *filter(None, map(module_file, modules))]
-    seen = set()
+    digests = {}
     while files:
         file = files.pop()
-        if file not in seen:
-            seen.add(file)
+        name = str(file.relative_to(root_of(file)))
+        if name not in digests:
+            digests[name] = file_digest(file)
             files.extend(imported(file))
-    lines = sorted(f"{file.relative_to(root_of(file))} {file_digest(file)}" for file in seen)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return dict(sorted(digests.items()))
+
+
+def counts(module):
+    """Tell whether a module of the library, such as actdim.storage.hdf5, can change a number; see NOT_COUNTED."""
+    parts = module.removeprefix("actdim").lstrip(".").split(".")
+    return parts != [""] and not any(".".join(parts[:end]) in NOT_COUNTED for end in range(1, len(parts) + 1))
 
 
 @functools.cache
 def imported(file):
-    """Return the library's and the user's own files that a file imports, wherever in it the import stands."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            folder = file.relative_to(root_of(file)).parts[: -node.level] if node.level else ()
-            module = ".".join([*folder, *filter(None, [node.module])])
-            names.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
-    names -= {"actdim", TABLE}
+    """Return the user's own files, and those of the library that count, that a file imports anywhere in it."""
+    modules = {module for node in ast.walk(syntax_tree(file)) for module in modules_of(node, file)}
     if root_of(file) == SCRIPTS:
-        names = {name for name in names if name.startswith("actdim.")}
-    return [file for file in map(module_file, sorted(names)) if file]
+        modules = {module for module in modules if module.startswith("actdim.")}
+    modules = {module for module in modules if module != "actdim" and (not is_library(module) or counts(module))}
+    return [path for path in map(module_file, sorted(modules)) if path]
+
+
+def modules_of(node, file):
+    """Return the names of modules that an import statement may mean; [] for any other node of a file's syntax tree."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        folder = file.relative_to(root_of(file)).parts[: -node.level] if node.level else ()
+        module = ".".join([*folder, *filter(None, [node.module])])
+        return [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def is_library(module):
+    """Tell whether a module's name is that of the library or of a part of it."""
+    return module.split(".")[0] == "actdim"
 
 
 def root_of(file):
@@ -56,36 +111,159 @@ def root_of(file):
 
 def module_file(module):
     """Return the file of a module of this library or in the working directory, or None for any other name."""
-    path = (SCRIPTS if module.startswith("actdim.") else Path.cwd()).joinpath(*module.split("."))
+    path = (SCRIPTS if is_library(module) else Path.cwd()).joinpath(*module.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
 
 
 @functools.cache
+def syntax_tree(file):
+    """Return the syntax tree of a file."""
+    return ast.parse(file.read_text())
+
+
+@functools.cache
 def file_digest(file):
-    """Return the digest of a file's syntax tree."""
-    return hashlib.sha256(repr(normal_form(ast.parse(file.read_text()))).encode()).hexdigest()
+    """Return the digest of what counts in a file."""
+    tree = syntax_tree(file)
+    return digest_of(repr(normal_form(tree, names_not_counted(tree))), formats(tree))
 
 
-def normal_form(node):
-    """Return a syntax tree as nested tuples, the same for every Python version that can parse it.
+def names_not_counted(tree):
+    """Return {name: what stands for it} of the names that a file imports from modules that do not count.
 
-    Empty fields are left out, for newer versions of Python add some; docstrings are no behavior.
+    A constant of actdim.names stands for its value, so that a constant can get another name.
+    """
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and is_library(node.module or ""):
+            for alias in node.names:
+                if node.module == "actdim.names":
+                    found[alias.asname or alias.name] = constants("actdim.names")[alias.name]
+                elif not counts(node.module) or not counts(f"{node.module}.{alias.name}"):
+                    found[alias.asname or alias.name] = "not counted"
+    return found
+
+
+def formats(tree):
+    """Return the FORMAT numbers of the storage modules that a file imports, sorted."""
+    modules = {
+        module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("actdim.storage")
+        for module in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    }
+    return sorted(constants(module)["FORMAT"] for module in modules if "FORMAT" in constants(module))
+
+
+@functools.cache
+def constants(module):
+    """Return {name: value} of the literal constants that a library module defines."""
+    file = module_file(module)
+    found = {}
+    for node in syntax_tree(file).body if file else []:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue  # computed
+    return found
+
+
+def normal_form(node, replaced):
+    """Return what counts in a syntax tree as nested tuples, the same for every Python version that can parse it.
+
+    replaced: {name: what stands for it}. Empty fields are left out, because newer versions of Python add some.
     """
     if isinstance(node, list):
-        return tuple(normal_form(item) for item in node)
+        return tuple(normal_form(item, replaced) for item in node if not is_text_only(item))
     if not isinstance(node, ast.AST):
         return node
-    fields = dict(ast.iter_fields(node))
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+    if isinstance(node, ast.Name) and node.id in replaced:
+        return "name", replaced[node.id]
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in replaced:
+        return normal_form(node.value, replaced)
+    fields = {key: value for key, value in ast.iter_fields(node) if value not in (None, []) and key != "kind"}
+    if (
+        isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and ast.get_docstring(node, clean=False) is not None
+    ):
         fields["body"] = fields["body"][1:]
-    return (
-        type(node).__name__,
-        *((key, normal_form(value)) for key, value in fields.items() if value not in (None, []) and key != "kind"),
-    )
+    fields |= without_messages(node)
+    return type(node).__name__, *((key, normal_form(value, replaced)) for key, value in fields.items())
+
+
+def without_messages(node):
+    """Return the fields of a node of a syntax tree that hold text for a reader, without that text."""
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        return {"exc": node.exc.func, "cause": []}
+    if isinstance(node, ast.Assert):
+        return {"msg": []}
+    if isinstance(node, ast.Call) and called_name(node) in ENDING:
+        return {"args": [], "keywords": []}
+    if isinstance(node, ast.Call) and called_name(node) in ARGPARSE:
+        return {"keywords": [keyword for keyword in node.keywords if keyword.arg not in PROGRAM_TEXT]}
+    return {}
+
+
+def is_text_only(node):
+    """Tell whether a statement can only tell something or refuse, or imports from the library."""
+    if isinstance(node, ast.ImportFrom):
+        return is_library(node.module or "")
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return called_name(node.value) in MESSAGES
+    if isinstance(node, ast.If) and len(node.body) == 1 and not node.orelse and isinstance(node.body[0], ast.Raise):
+        binds = any(isinstance(part, ast.NamedExpr) for part in ast.walk(node.test))
+        raised = node.body[0].exc
+        return not binds and isinstance(raised, ast.Call) and called_name(raised) in ENDING
+    return False
+
+
+def called_name(call):
+    """Return the name of the function that a call in a syntax tree calls, without what stands before its last dot."""
+    return getattr(call.func, "attr", getattr(call.func, "id", None))
+
+
+def settings_that_count(settings):
+    """Return those of checked settings that are not at their first default, as nested plain values.
+
+    settings: a pydantic model. A default in the signature of a function that a study names counts with the code of that
+    function.
+    """
+    counted = {}
+    for name, field in type(settings).model_fields.items():
+        value = plain(getattr(settings, name))
+        if field.is_required() or value != first_default(type(settings), name):
+            counted[name] = value
+    return counted
+
+
+def first_default(model, name):
+    """Return the first default of a field of a pydantic model, as plain values; its default now where none is noted."""
+    defined_by = next(base for base in model.__mro__ if name in inspect.get_annotations(base))
+    noted = first_defaults().get(defined_by.__name__, {})
+    return noted[name] if name in noted else plain(model.model_fields[name].get_default(call_default_factory=True))
+
+
+def plain(value):
+    """Return a setting as plain values, of nested settings those that count."""
+    if isinstance(value, BaseModel):
+        return settings_that_count(value)
+    return json.loads(json.dumps(value, default=str))
+
+
+@functools.cache
+def first_defaults():
+    """Return {class of settings: {setting: the first default that it had}}."""
+    return json.loads(Path(__file__).with_name("first_defaults.json").read_text())
+
+
+def digest_of(*parts):
+    """Return a short text that changes with the content of plain values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def made_by(program, *entries, libraries=()):
-    """Return what a result should say of its making: program, code digest, versions of the libraries it rests on."""
+    """Return what a result says of its making: the program, the digests of its code, the versions of libraries."""
     program = Path(program).name
     versions = {library: version(library) for library in libraries}
-    return {"program": program, "code": code_digest(program, *entries), **versions}
+    return {"program": program, "code": code_digests(program, *entries), **versions}

@@ -1,7 +1,6 @@
 """Training: a plain loop that can be killed at any moment and still ends with the same weights."""
 
 import csv
-import ctypes
 import json
 import os
 import time
@@ -18,6 +17,7 @@ from actdim.storage.csv_checksums import seal_table
 from actdim.storage.json_files import read_json, write_json
 from actdim.training import checkpoints
 from actdim.training.batches import batches
+from actdim.training.reproducible import keep_memory, make_deterministic
 from actdim.training.step import begin, learning_rate, mixed_precision, train_step
 
 
@@ -79,29 +79,6 @@ def train(run, output, previous=None, save_every=10.0):
         train_step(learner, data["train"], run["settings"], step, per_unit)
         step += 1
     finish(run, resume, output, metrics)
-
-
-def make_deterministic(threads):
-    """Make the same seed give the same weights: a fixed number of threads, and no nondeterministic kernel."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms() loads the compiler too, for a second
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device
-
-
-def keep_memory():
-    """Keep freed memory in the process, where it runs on glibc.
-
-    Otherwise every step asks the kernel for its activations anew, which took a sixth of the time of a ResNet-18.
-    """
-    if hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(M_MMAP_MAX, 0)
-        library.mallopt(M_TRIM_THRESHOLD, -1)
-
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def load_data(settings, device):

@@ -8,7 +8,7 @@ import torch
 
 from actdim.models.build import build_model
 from actdim.training import checkpoints
-from actdim.training.loop import keep_memory, make_deterministic
+from actdim.training.reproducible import keep_memory, make_deterministic
 
 
 class Trained(NamedTuple):

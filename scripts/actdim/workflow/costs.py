@@ -35,7 +35,8 @@ from actdim.study.targets import (
 )
 from actdim.training import checkpoints
 from actdim.training.batches import batches
-from actdim.training.loop import EVALUATION_BATCH, evaluate, make_deterministic, snapshot
+from actdim.training.loop import EVALUATION_BATCH, evaluate, snapshot
+from actdim.training.reproducible import make_deterministic
 from actdim.training.step import begin, train_step
 from actdim.workflow.resources import changes_of, decomposing, probed, shape_of_jacobian
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from actdim.errors import UserError
 from actdim.neighbors import exact
-from actdim.storage import atomic, hdf5
+from actdim.storage import activations_file, atomic, hdf5
 from actdim.storage.checksums import checksum_of
 from actdim.storage.layer_reader import row_checksums
 
@@ -21,7 +21,7 @@ def store(path, values):
         labels = np.zeros(len(values), int)
         file["labels"], file["layers/x"] = labels, values
         hdf5.seal(file["labels"], labels)
-        hdf5.seal_rows(file["layers/x"], row_checksums(values))
+        activations_file.seal_rows(file["layers/x"], row_checksums(values))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -44,7 +44,7 @@ def test_a_layer_that_is_read_some_columns_at_a_time_is_checked(tmp_path, monkey
     monkeypatch.setattr(exact, "CHUNK_BYTES", 4 * 60 * 7)  # seven columns
     values = np.random.default_rng(0).normal(size=(60, 31)).astype(np.float16)
     store(tmp_path / "a.h5", values)
-    with hdf5.open_layer(tmp_path / "a.h5", "x") as (points, _, _):
+    with activations_file.open_layer(tmp_path / "a.h5", "x") as (points, _, _):
         assert points.shape[1] > exact.chunks(points)[0].stop
         expected = exact.search(values, 3)
         for found, wanted in zip(exact.search(points, 3), expected, strict=True):
@@ -52,7 +52,7 @@ def test_a_layer_that_is_read_some_columns_at_a_time_is_checked(tmp_path, monkey
     with h5py.File(tmp_path / "a.h5", "a") as file:
         file["layers/x"][17, column] += 0.5
     with (
-        hdf5.open_layer(tmp_path / "a.h5", "x") as (points, _, _),
+        activations_file.open_layer(tmp_path / "a.h5", "x") as (points, _, _),
         pytest.raises(UserError, match=r"a\.h5: /layers/x is damaged"),
     ):
         exact.search(points, 3)
@@ -60,7 +60,7 @@ def test_a_layer_that_is_read_some_columns_at_a_time_is_checked(tmp_path, monkey
 
 def test_what_could_not_be_checked_is_not_read(tmp_path):
     store(tmp_path / "a.h5", np.ones((10, 8), np.float16))
-    with hdf5.open_layer(tmp_path / "a.h5", "x") as (points, _, _):
+    with activations_file.open_layer(tmp_path / "a.h5", "x") as (points, _, _):
         assert points[3:5].shape == (2, 8)
         assert points[[1, 7]].shape == (2, 8)
         assert points[0].shape == (8,)
@@ -79,7 +79,7 @@ def test_a_file_of_someone_else_needs_no_checksum_but_ours_does(tmp_path):
         file.attrs.update(
             note="{text}", author=np.bytes_(b"me"), format="of mine", names=["cat", "dog"], lr=0.1, loss=np.nan
         )
-    with hdf5.open_layer(tmp_path / "theirs.h5", "x") as (points, labels, source):
+    with activations_file.open_layer(tmp_path / "theirs.h5", "x") as (points, labels, source):
         np.testing.assert_array_equal(points[:], values)
         assert labels is None
         assert source == {"lr": 0.1, "loss": None, "author": "me", "layer": "x"}
@@ -98,7 +98,7 @@ def test_a_file_of_someone_else_needs_no_checksum_but_ours_does(tmp_path):
             pytest.raises(
                 UserError, match=r"not a whole HDF5 file .*; if it is one of actdim's, delete it and run snake"
             ),
-            hdf5.open_layer(tmp_path / "x.h5", "x"),
+            activations_file.open_layer(tmp_path / "x.h5", "x"),
         ):
             pass
 
@@ -109,7 +109,7 @@ def test_a_file_in_use_is_not_called_damaged(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does for one that writes
         with (
             pytest.raises(UserError, match=r"a.h5: cannot be read now \(.*lock file.*\); if it stays so, delete it"),
-            hdf5.open_layer(tmp_path / "a.h5", "x"),
+            activations_file.open_layer(tmp_path / "a.h5", "x"),
         ):
             pass
 

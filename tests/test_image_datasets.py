@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 from actdim import plugins, registry
-from actdim.datasets import dataset
+from actdim.datasets import imagefolder
 from actdim.errors import UserError
 from image_files import write_cifar, write_mnist, write_svhn
 from PIL import Image
@@ -182,7 +182,7 @@ def test_folders_that_do_not_fit(tmp_path):
     (tmp_path / "train/fox").mkdir()
 
     def line():
-        dataset.imagefolder.list_images.cache_clear()
+        imagefolder.list_images.cache_clear()
         with pytest.raises(UserError) as mistake:
             build("imagefolder", tmp_path)
         return str(mistake.value)

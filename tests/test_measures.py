@@ -10,8 +10,11 @@ import pytest
 import yaml
 from actdim.errors import UserError
 from actdim.storage.json_files import write_json
-from actdim.tables import measures, predictors, summary
+from actdim.tables import measures, predictors
+from actdim.tables.columns import METRICS
 from actdim.tables.findings import reading
+from actdim.tables.id import id_table
+from actdim.tables.summary import summary_table
 from conftest import ROOT
 from test_tables import by_layer, estimates
 
@@ -28,7 +31,7 @@ def summarized(change=lambda estimate: None):
     made = estimates(by_layer)
     for estimate in made:
         change(estimate)
-    return through_csv(summary.summary_table(*summary.id_table(made)))
+    return through_csv(summary_table(*id_table(made)))
 
 
 def source(at=2, study="made", **chosen):
@@ -101,13 +104,13 @@ def test_a_diverged_run_harms_no_other():
     def diverge(estimate):
         if estimate["source"]["chosen"]["weight_decay"] == 0.1:
             estimate["id"] = None
-            estimate["source"] |= dict.fromkeys([*summary.METRICS])
+            estimate["source"] |= dict.fromkeys([*METRICS])
 
     lost = ablated("stem", None, None, weight_decay=0.1) | {"area": {"train": None, "validation": None}}
-    lost["source"] |= dict.fromkeys([*summary.METRICS])
+    lost["source"] |= dict.fromkeys([*METRICS])
     table = measures.measures_table(summarized(diverge), "twonn", [lost, ablated("stem", 0.2)])
     of_lost = table["weight_decay"] == 0.1
-    assert table.loc[of_lost, [*measures.MEASURES, *summary.METRICS, "generalization_gap"]].isna().all(axis=None)
+    assert table.loc[of_lost, [*measures.MEASURES, *METRICS, "generalization_gap"]].isna().all(axis=None)
     assert table.loc[~of_lost, ["llid", "generalization_gap"]].notna().all(axis=None)
     assert table["validation_ablation_area"].notna().sum() == 1
     found = predictors.predictors_table(through_csv(table))

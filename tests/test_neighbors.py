@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from actdim.neighbors import decimation, exact, matmul
 from actdim.neighbors import search as neighbors
+from actdim.neighbors.approximate import tidy
 from actdim.neighbors.search import find_neighbors
 from conftest import ROOT
 from sklearn.neighbors import NearestNeighbors
@@ -261,7 +262,7 @@ def test_missing_repeated_and_own_entries_never_stay():
     graph = np.argsort(((points[:, None] - points[None]) ** 2).sum(axis=2), axis=1)[:, :6].astype(np.int32)
     graph[3, 2] = -1
     graph[4, 3] = graph[4, 2]
-    found = neighbors.tidy(points, graph, 5)
+    found = tidy(points, graph, 5)
     assert_same(found, brute(points, 5))
 
 

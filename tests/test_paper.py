@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from actdim.datasets.dataset import data_set
+from actdim.models.summary import summarize_model
 from actdim.study import study as studies
 from actdim.study.yaml_files import read_yaml
 from conftest import ROOT
@@ -38,10 +40,10 @@ def test_images(name, schedule, rotation, mean, std):
     assert training["schedule"].items() >= {**schedule, "warmup": 0}.items()
     assert first["dataset"]["augmentation"] == {"crop": 4, "flip": True, "rotation": rotation}
     assert (first["dataset"]["train_size"], first["dataset"]["label_noise"]) == (None, 0)
-    data = studies.data_set(first)
+    data = data_set(first)
     assert (data.mean, data.std) == (mean, std)
     assert data.sizes == {"train": 50_000, "validation": 10_000}
-    layers = studies.summarize_model(next(iter(study.runs.values())), study.activations.layers).layers
+    layers = summarize_model(next(iter(study.runs.values())), study.activations.layers).layers
     assert list(layers.values()) == [65536, 65536, 32768, 16384, 8192, 512]
 
     decays = sorted({run["training"]["weight_decay"] for run in settings.values()})
@@ -62,7 +64,7 @@ def test_grokking():
     assert study.activations.split == ["validation"]
     wanted = [f"blocks.{block}.{part}" for block in (0, 1) for part in ("attention", "mlp")]
     assert set(study.activations.layers) >= set(wanted)
-    layers = studies.summarize_model(next(iter(study.runs.values())), study.activations.layers).layers
+    layers = summarize_model(next(iter(study.runs.values())), study.activations.layers).layers
     assert {layers[name] for name in wanted} == {4 * 128}
     assert first["model"] == {"name": "transformer", "depth": 2, "width": 128, "heads": 4, "dropout": 0.1}
     assert first["dataset"].items() >= {"name": "modular", "operation": "division", "modulus": 97}.items()
@@ -71,7 +73,7 @@ def test_grokking():
     assert training["batch_size"] == 512
     assert training["schedule"]["name"] == "constant"
     assert training["schedule"]["warmup"] > 0
-    assert sum(studies.data_set(first).sizes.values()) == 9312
+    assert sum(data_set(first).sizes.values()) == 9312
     grid = {(run["dataset"]["train_fraction"], run["training"]["weight_decay"]) for run in settings.values()}
     assert grid == {(fraction, decay) for fraction in (0.15, 0.2, 0.25, 0.3) for decay in (0, 1e-4, 1e-3, 1e-2)}
     assert len(settings) == 16

@@ -5,6 +5,9 @@ import re
 
 import pytest
 import yaml
+from actdim.study.config import load_config
+from actdim.study.study import load_study
+from actdim.workflow.costs import kind_of
 from conftest import STUDY
 from test_resources import jobs, without_messages
 
@@ -99,22 +102,19 @@ def test_a_disk_that_is_too_small(project):
     assert float(short.replace(",", "")) == pytest.approx(missing, abs=2)
 
 
-def test_a_grid_of_rates_is_timed_once_and_momentum_apart(project):
-    """By the kinds of run: weight decay and dropout cost the same; momentum has a buffer in every checkpoint.
-
-    Fewer samples than a step is timed with are a kind of their own.
-    """
-    study = copy.deepcopy(STUDY)
-    study["grid"] = [{"weight_decay": [0, 0.1], "label_noise": [0, 0.5]}, {"momentum": [0.9]}, {"batch_size": [20]}]
-    study["grid"].append({"train_size": [20, 200]})
-    project.write(study | {"figures": ["id_over_depth"]})
-    script = (
-        "from actdim.costs import kind_of; from actdim.studies import load_config, load_study; import yaml\n"
-        "runs = load_study('tiny', load_config(yaml.safe_load(open('config.yaml')))).runs.values()\n"
-        "print([len({kind_of(run.settings) for run in runs}), len(runs)])"
-    )
-    done = project.run("env", "PYTHONPATH=scripts", "python", "-c", script)
-    assert yaml.safe_load(done.stdout) == [5, 8], done.stderr
+def test_runs_that_cost_the_same_are_timed_once(tmp_path):
+    """Weight decay and label noise cost nothing; momentum adds a buffer; too few samples for a step differ too."""
+    study = copy.deepcopy(STUDY) | {"figures": ["id_over_depth"]}
+    study["grid"] = [
+        {"weight_decay": [0, 0.1], "label_noise": [0, 0.5]},
+        {"momentum": [0.9]},
+        {"batch_size": [20]},
+        {"train_size": [20, 200]},
+    ]
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(study))
+    config = load_config({"studies": ["tiny"], "estimators": {"twonn": {}}})
+    runs = load_study("tiny", config, tmp_path).runs.values()
+    assert (len({kind_of(run.settings) for run in runs}), len(runs)) == (5, 8)
 
 
 def test_a_model_that_is_not_trained(project):

@@ -5,6 +5,7 @@ import torch
 import torchvision
 from actdim.datasets.dataset import DataSet
 from actdim.datasets.device import Samples
+from actdim.models import build
 from actdim.models.transformer import Dropout, Linear
 from actdim.study.runs import run_settings
 from actdim.training import step as steps
@@ -80,7 +81,7 @@ def test_steps_of_the_resnet18_are_those_of_torchvisions(monkeypatch):
     settings["dataset"]["augmentation"] = {"crop": 4, "flip": True, "rotation": 0.0}
     torch.manual_seed(0)
     train = Samples(torch.randn(8, 3, 32, 32).double(), torch.arange(8), torch.zeros(0), torch.zeros(0))
-    monkeypatch.setattr(steps, "data_set", lambda settings: DataSet((3, 32, 32), 10, {}, dict))
+    monkeypatch.setattr(build, "data_set", lambda settings: DataSet((3, 32, 32), 10, {}, dict))
     model = steps.build_model(settings).double()
     learner = steps.Learner(model, steps.make_optimizer(settings["training"], model, None), None, None, {})
 

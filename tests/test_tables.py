@@ -6,7 +6,11 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from actdim.tables import summary as tables
+from actdim.tables.columns import METRICS
+from actdim.tables.correlations import correlations_table
+from actdim.tables.id import id_table
+from actdim.tables.summary import summary_table
+from actdim.tables.sweeps import configurations, sweeps
 from conftest import ROOT
 from scipy import stats
 
@@ -51,22 +55,22 @@ def by_layer(w, d, seed, layer, at):
 
 
 def test_summary():
-    ids, settings = tables.id_table(estimates(by_layer))
+    ids, settings = id_table(estimates(by_layer))
     assert settings == ["weight_decay", "dropout", "seed"]
-    summary = tables.summary_table(ids, settings)
+    summary = summary_table(ids, settings)
     assert len(summary) == 5 * 2 * 2
     row = summary.query("weight_decay == 0.1 and dropout == 0 and seed == 1 and checkpoint == 2").iloc[0]
     assert row.llid == pytest.approx(7)
     assert (row.pid, row.pid_layer) == (21, "stem"), "the data are no layer"
     assert row.pid_over_llid == pytest.approx(3)
     assert row.validation_accuracy == pytest.approx(0.8)
-    fixed = ["llid", "pid", "pid_layer", "pid_over_llid", *tables.METRICS]
+    fixed = ["llid", "pid", "pid_layer", "pid_over_llid", *METRICS]
     assert set(fixed) | {"study", "seed", "checkpoint", "estimator"} <= set(summary.columns)
 
 
 def test_correlations_by_sweep():
-    ids, settings = tables.id_table(estimates(by_layer))
-    table = tables.correlations_table(tables.summary_table(ids, settings), settings)
+    ids, settings = id_table(estimates(by_layer))
+    table = correlations_table(summary_table(ids, settings), settings)
     assert set(table.sweep) == {"weight_decay", "dropout", "all"}
     llid = table.query("sweep == 'weight_decay' and x == 'weight_decay' and y == 'llid'").iloc[0]
     assert (llid.pearson_r, llid.spearman_r, llid.n) == (pytest.approx(-1), pytest.approx(-1), 6)
@@ -82,7 +86,7 @@ def test_sweeps_at_several_fixed_values_are_named_after_them():
     rows = [
         {"weight_decay": w, "train_fraction": f, "seed": 0, "llid": 1.0} for w in (0, 1, 2) for f in (0.1, 0.2, 0.3)
     ]
-    names = [name for name, _, _ in tables.sweeps(pd.DataFrame(rows), ["weight_decay", "train_fraction", "seed"])]
+    names = [name for name, _, _ in sweeps(pd.DataFrame(rows), ["weight_decay", "train_fraction", "seed"])]
     assert names == [f"weight_decay at train_fraction={f}" for f in (0.1, 0.2, 0.3)] + [
         f"train_fraction at weight_decay={w}" for w in (0, 1, 2)
     ]
@@ -94,12 +98,12 @@ def test_studies_with_different_settings_share_a_table():
     for estimate in other:
         estimate["source"]["study"] = "other"
         estimate["source"]["chosen"] = {"optimizer": "sgd", "seed": estimate["source"]["chosen"]["seed"]}
-    ids, settings = tables.id_table([*estimates(by_layer), *other])
+    ids, settings = id_table([*estimates(by_layer), *other])
     assert settings == ["weight_decay", "dropout", "optimizer", "seed"]
-    summary = tables.summary_table(ids, settings)
+    summary = summary_table(ids, settings)
     assert summary.query("study == 'other'").weight_decay.isna().all()
     assert summary[["llid", "pid", "pid_over_llid"]].notna().all(axis=None)
-    assert set(tables.correlations_table(summary, settings).query("study == 'made'").sweep) == {
+    assert set(correlations_table(summary, settings).query("study == 'made'").sweep) == {
         "weight_decay",
         "dropout",
         "all",
@@ -108,8 +112,8 @@ def test_studies_with_different_settings_share_a_table():
 
 def test_a_setting_that_is_a_name():
     rows = pd.DataFrame({"optimizer": ["sgd", "adam", "adamw"], "weight_decay": [0, 1, 2], "seed": 0})
-    assert [name for name, _, _ in tables.sweeps(rows[["optimizer", "seed"]], ["optimizer", "seed"])] == []
-    names = [name for name, _ in tables.configurations(rows, ["optimizer", "weight_decay", "seed"])]
+    assert [name for name, _, _ in sweeps(rows[["optimizer", "seed"]], ["optimizer", "seed"])] == []
+    names = [name for name, _ in configurations(rows, ["optimizer", "weight_decay", "seed"])]
     assert names == [
         "optimizer sgd, weight decay 0",
         "optimizer adam, weight decay 1",
@@ -119,9 +123,9 @@ def test_a_setting_that_is_a_name():
 
 def test_a_setting_that_is_true_or_false():
     rows = pd.DataFrame({"batch_norm": [True] * 3 + [False] * 3, "weight_decay": [0, 1, 2] * 2, "seed": 0})
-    names = [name for name, _, _ in tables.sweeps(rows, list(rows.columns))]
+    names = [name for name, _, _ in sweeps(rows, list(rows.columns))]
     assert names == ["weight_decay at batch_norm=false", "weight_decay at batch_norm=true"]
-    assert tables.configurations(rows, list(rows.columns))[0][0] == "batch norm true, weight decay 0"
+    assert configurations(rows, list(rows.columns))[0][0] == "batch norm true, weight decay 0"
 
 
 def test_runs_of_a_model_that_lacks_a_setting():
@@ -136,13 +140,13 @@ def test_runs_of_a_model_that_lacks_a_setting():
         }
     )
     settings = list(rows.columns)
-    found = {name: runs.index.tolist() for name, _, runs in tables.sweeps(rows, settings)}
+    found = {name: runs.index.tolist() for name, _, runs in sweeps(rows, settings)}
     assert found == {
         "weight_decay at model.name=mlp, dropout=none": [0, 1, 2],
         "weight_decay at model.name=resnet18, dropout=0.1": [3, 4, 5],
         "weight_decay at model.name=resnet18, dropout=0.2": [6, 7, 8],
     }
-    chosen = {name: select(rows).index.tolist() for name, select in tables.configurations(rows, settings)}
+    chosen = {name: select(rows).index.tolist() for name, select in configurations(rows, settings)}
     assert chosen["model.name mlp, dropout none, weight decay 1"] == [1]
     assert sorted(row for selected in chosen.values() for row in selected) == list(range(9))
 
@@ -151,14 +155,14 @@ def test_missing_values_are_empty_and_harm_no_other():
     def some(w, d, seed, layer, at):
         return None if layer == "pool" and w == 0.01 else by_layer(w, d, seed, layer, at)
 
-    ids, settings = tables.id_table(estimates(some))
-    summary = tables.summary_table(ids, settings)
+    ids, settings = id_table(estimates(some))
+    summary = summary_table(ids, settings)
     lost = summary.query("weight_decay == 0.01")
     assert lost.llid.isna().all()
     assert lost.pid_over_llid.isna().all()
     assert (lost.pid >= 20).all()
     assert summary.query("weight_decay != 0.01").llid.notna().all()
-    table = tables.correlations_table(summary, settings)
+    table = correlations_table(summary, settings)
     assert table.query("sweep == 'weight_decay' and y == 'llid'").iloc[0].n == 4
 
 
@@ -172,36 +176,36 @@ def test_training_samples_classes_and_fewer_points():
     for other, one in zip(others, classes, strict=True):
         other["source"]["split"] = "train"
         one["classes"] = [{"class": label, "id": 99.0 + label, "n_points": 10} for label in (0, 1)]
-    ids, settings = tables.id_table([*made, *others, *classes])
+    ids, settings = id_table([*made, *others, *classes])
     assert len(ids) == 4 * len(made)
     assert ids[["id_half", "id_quarter"]].dropna().drop_duplicates().to_numpy().tolist() == [[9.0, 8.0]]
     assert ids.id_eighth.isna().all()
     assert set(ids["class"].dropna()) == {0, 1}
-    summary = tables.summary_table(ids, settings)
+    summary = summary_table(ids, settings)
     assert summary.pid.max() < 99
     by_split = summary.groupby("split")["llid"].sum()
     assert by_split["train"] == pytest.approx(2 * by_split["validation"])
-    table = tables.correlations_table(summary, settings)
+    table = correlations_table(summary, settings)
     assert table.groupby("split")["n"].max().to_dict() == {"train": 10, "validation": 10}
 
 
 def test_no_value_at_all():
-    ids, settings = tables.id_table(estimates(lambda *_: None))
-    summary = tables.summary_table(ids, settings)
+    ids, settings = id_table(estimates(lambda *_: None))
+    summary = summary_table(ids, settings)
     assert summary.llid.isna().all()
     assert summary.pid.isna().all()
-    assert tables.correlations_table(summary, settings).pearson_r[:2].isna().all()
+    assert correlations_table(summary, settings).pearson_r[:2].isna().all()
 
 
 def test_the_tables_do_not_depend_on_the_order_of_the_files():
-    one = tables.id_table(estimates(by_layer))[0]
-    other = tables.id_table(estimates(by_layer)[::-1])[0]
+    one = id_table(estimates(by_layer))[0]
+    other = id_table(estimates(by_layer)[::-1])[0]
     pd.testing.assert_frame_equal(one, other)
 
 
 def test_without_the_layer_that_feeds_the_classifier_the_table_says_so():
-    ids, settings = tables.id_table([one for one in estimates(by_layer) if one["source"]["layer"] != "pool"])
-    summary = tables.summary_table(ids, settings)
+    ids, settings = id_table([one for one in estimates(by_layer) if one["source"]["layer"] != "pool"])
+    summary = summary_table(ids, settings)
     assert summary["llid"].isna().all()
     assert (summary["pid_layer"] == "stem").all()
     assert set(summary["reason"]) == {"LLID: the layer that feeds the classifier is not among those measured"}

@@ -19,7 +19,7 @@ import pytest
 import torch
 import yaml
 from actdim import cli
-from actdim.storage import atomic
+from actdim.storage import atomic, json_files
 from actdim.training import checkpoints
 from conftest import ROOT, STUDY
 
@@ -229,8 +229,8 @@ def test_a_file_of_another_format_with_a_right_checksum_is_named(made, kind, mon
         checkpoints.save("x.pt", {})
         command = "dump_activations --checkpoint x.pt --output out/x.h5"
     else:
-        monkeypatch.setattr(atomic, "FORMAT", 99)
-        atomic.write_json("x.json", {})
+        monkeypatch.setattr(json_files, "FORMAT", 99)
+        json_files.write_json("x.json", {})
         command = f"tabulate_id {TABLES}"
     monkeypatch.undo()
     status, said = run(command, "x.json")

@@ -5,7 +5,7 @@ import pytest
 from actdim.errors import UserError
 from actdim.neighbors.decimation import decimate
 from actdim.neighbors.search import find_neighbors
-from actdim.storage import hdf5
+from actdim.storage import activations_file, hdf5, neighbor_lists
 from actdim.storage.atomic import atomic_write
 from actdim.storage.layer_reader import row_checksums
 
@@ -20,7 +20,7 @@ def write_activations(path):
         file["labels"], file["layers/x"] = LABELS, POINTS
         hdf5.seal(file["labels"], LABELS)
         hdf5.note(file["layers/x"], {"depth": 1, "feeds_classifier": True})
-        hdf5.seal_rows(file["layers/x"], row_checksums(POINTS))
+        activations_file.seal_rows(file["layers/x"], row_checksums(POINTS))
 
 
 def write_neighbors(path, by_class=False):
@@ -29,17 +29,17 @@ def write_neighbors(path, by_class=False):
         for name, points in groups.items():
             indices, distances, report = find_neighbors(points, "exact", 3)
             decimated = decimate(points, indices, distances, 0)
-            hdf5.write_lists(file.require_group(name), indices, distances, decimated, report)
-        hdf5.seal_neighbors(file, {"study": "tiny"})
+            neighbor_lists.write_lists(file.require_group(name), indices, distances, decimated, report)
+        neighbor_lists.seal_neighbors(file, {"study": "tiny"})
 
 
 def read_activations(path):
-    with hdf5.open_layer(path, "x") as (points, labels, source):
+    with activations_file.open_layer(path, "x") as (points, labels, source):
         return repr((points[:].tolist(), labels.tolist(), source))
 
 
 def read_neighbors(path):
-    found, about = hdf5.read_neighbors(path)
+    found, about = neighbor_lists.read_neighbors(path)
     lists = [
         (label, *(part.tolist() for part in (of.distances, of.indices, *of.decimated.values())), list(of.decimated))
         for label, of, _ in found

@@ -3,7 +3,7 @@ VENV := .venv
 PEERS := .venv-peers
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: results test test-faults check benchmarks clean
+.PHONY: results test test-faults check docs benchmarks clean
 
 results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, report
 	snakemake --cores all
@@ -20,7 +20,10 @@ test-faults: $(VENV)/installed  ## faults at every moment in every rule, for hou
 check: $(VENV)/installed  ## formatting and lint alone
 	python -m pytest tests/test_style.py
 
-benchmarks: $(VENV)/installed $(PEERS)/installed  ## the measured tables of the README, about an hour on 2 cores
+docs: $(VENV)/installed  ## the documentation as a site, in docs/_build
+	python -m sphinx --fail-on-warning docs docs/_build
+
+benchmarks: $(VENV)/installed $(PEERS)/installed  ## the measured tables of the documentation, about an hour on 2 cores
 	python benchmarks/neighbors.py
 	python benchmarks/methods.py
 	python benchmarks/intervals.py

@@ -1,15 +1,20 @@
 #!/usr/bin/env python
-"""Time the ID of one layer by actdim, DADApy, scikit-dimension and the paper's procedure, side by side.
+"""Time the ID of one layer by actdim, DADApy, scikit-dimension, scikit-learn and the paper's procedure.
 
     python benchmarks/neighbors.py              # all tables, about half an hour on 2 cores
     python benchmarks/neighbors.py 10000x512    # one row
 
-Each method works on the same values in a process of its own, for its peak memory. Points are activations of a random
+Each method works on the same values in its own process, to measure its peak memory. Points are activations of a random
 ReLU network with two layers, whose inputs are Gaussian in as many dimensions as the ID: curved, and of full rank.
-`seconds` is the fastest of three calls (the only one of a slow method), data in memory for the peers and on disk for
-actdim; `process` is the whole process, imports, reading and all calls. The paper's procedure is written after
+`seconds` is the fastest of three calls (the only call of a slow method), data in memory for the peers and on disk for
+actdim; `process` is the entire process: imports, reading and all calls. The paper's procedure is written after
 its description: all pairs of distances, then 20 random subsamples of 90 % of the points, each row sorted, the
-regression on the lowest 90 %. actdim gives `twonn` and `twonn_fit`, with intervals and the same 20 subsamples.
+regression on the lowest 90 %. The others compute TwoNN alone, scikit-learn by brute-force neighbors and maximum
+likelihood. `actdim, all` computes what a job of the workflow does: 32 neighbors, the neighbors in a half, quarter and
+eighth of the points, `twonn`, and `twonn_fit` in 20 subsamples.
+
+Variables that choose a kernel of OpenBLAS are unset for all methods alike: meant for old versions of it, they make
+matrix products two to three times as slow on new processors. The kernels used are printed first.
 """
 
 import argparse
@@ -28,15 +33,19 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 PEERS = os.environ.get("ACTDIM_PEERS", ROOT / ".venv-peers/bin/python")
 WIDTH = 1024
-AGAINST_PEERS = ("actdim", "dadapy", "skdim", "paper")
+AGAINST_PEERS = ("actdim", "actdim, all", "dadapy", "skdim", "sklearn", "paper")
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
 ROWS = {  # points x features: true ID, methods
     "10000x512": (20, AGAINST_PEERS),
     "10000x8192": (20, AGAINST_PEERS),
-    "50000x512": (20, ("actdim", "dadapy", "skdim")),  # the paper's procedure needs 40 GB here
-    "10000x65536": (45, ("actdim", "product", "symmetric product")),
-    "10000x64": (10, ("actdim",)),
-    "100000x64": (10, ("actdim",)),
-    "1000000x64": (10, ("actdim",)),
+    "50000x512": (
+        20,
+        ("actdim", "actdim, all", "dadapy", "skdim", "sklearn"),
+    ),  # the paper's procedure needs 40 GB here
+    "10000x65536": (45, ("actdim", "actdim, all", "product", "symmetric product")),
+    "10000x64": (10, ("actdim, all",)),
+    "100000x64": (10, ("actdim, all",)),
+    "1000000x64": (10, ("actdim, all",)),
 }
 
 
@@ -48,6 +57,8 @@ def main():
     if arguments.method:
         print(json.dumps(METHODS[arguments.method](arguments.rows[0])))
         return
+    for python in (sys.executable, PEERS):
+        print(f"{python}: OpenBLAS kernel {kernel(python)}")
     print("| points x features, ID | method | seconds | ratio | process | ID found | recall | peak memory |")
     print("|---|---|---|---|---|---|---|---|")
     for row in arguments.rows or ROWS:
@@ -56,7 +67,7 @@ def main():
             write_layer(Path(folder) / "layer.h5", *map(int, row.split("x")), dimension)
             table = {method: in_own_process(method, folder) for method in methods}
         for method, of in table.items():
-            ratio = of["seconds"] / table["actdim"]["seconds"]
+            ratio = of["seconds"] / table[methods[0]]["seconds"]
             found, recall = (f"{of[key]:.4g}" if key in of else "" for key in ("id", "recall"))
             label = f"{row.replace('x', ' x ')}, {dimension}"
             times = f"{of['seconds']:.2f} | {ratio:.1f} | {of['process']:.1f}"
@@ -87,10 +98,17 @@ def in_own_process(method, folder):
     python = PEERS if method in ("dadapy", "skdim") else sys.executable
     begun = time.monotonic()
     command = [python, __file__, "--method", method, Path(folder) / "layer.h5"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     if done.returncode:
         sys.exit(f"{method}: {done.stderr}")
     return {**json.loads(done.stdout.splitlines()[-1]), "process": time.monotonic() - begun}
+
+
+def kernel(python):
+    """Return the kernel that the OpenBLAS of a Python's numpy chooses for this processor."""
+    program = "import numpy, threadpoolctl as t; print(*{i.get('architecture') for i in t.threadpool_info()})"
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    return done.stdout.strip()
 
 
 def timed(call, data, calls=3):
@@ -106,7 +124,21 @@ def timed(call, data, calls=3):
 
 
 def actdim(path):
-    """Neighbors by `auto`, the scale check, and both estimates."""
+    """The two nearest neighbors by `auto`, and TwoNN."""
+    from actdim.estimators.twonn import twonn
+    from actdim.neighbors.search import find_neighbors
+    from actdim.storage.neighbor_lists import Lists
+
+    def call(points):
+        indices, distances, report = find_neighbors(points, "auto", 2)
+        return {"id": twonn(Lists(distances, indices, {}))["id"], "recall": report["recall"]}
+
+    with h5py.File(path) as file:
+        return timed(call, file["layers/x"])
+
+
+def actdim_all(path):
+    """The same with 32 neighbors, the scale check, and both estimates."""
     from actdim.estimators.twonn import twonn
     from actdim.estimators.twonn_fit import twonn_fit
     from actdim.neighbors import decimation
@@ -117,7 +149,7 @@ def actdim(path):
         indices, distances, report = find_neighbors(points, "auto", 32)
         lists = Lists(distances, indices, decimation.decimate(points, indices, distances))
         twonn_fit(lists)
-        return {"id": twonn(lists)["id"], "recall": report["recall"], "search": report["search"]}
+        return {"id": twonn(lists)["id"], "recall": report["recall"]}
 
     with h5py.File(path) as file:
         points = file["layers/x"]
@@ -150,6 +182,19 @@ def skdim(path):
     points = in_memory(path)
     calls = 3 if points.size < 1e7 else 1
     return timed(lambda points: {"id": float(TwoNN().fit(points).dimension_)}, points, calls)
+
+
+def sklearn(path):
+    """TwoNN by maximum likelihood from scikit-learn's brute-force neighbors on two threads."""
+    from sklearn.neighbors import NearestNeighbors
+
+    def call(points):
+        search = NearestNeighbors(n_neighbors=2, algorithm="brute", n_jobs=2).fit(points)
+        distances, _ = search.kneighbors()
+        return {"id": float(len(points) / np.log(distances[:, 1] / distances[:, 0]).sum())}
+
+    points = in_memory(path)
+    return timed(call, points, calls=3 if points.size < 1e7 else 1)
 
 
 def paper(path):
@@ -189,8 +234,10 @@ def symmetric_product(path):
 
 METHODS = {
     "actdim": actdim,
+    "actdim, all": actdim_all,
     "dadapy": dadapy,
     "skdim": skdim,
+    "sklearn": sklearn,
     "paper": paper,
     "product": product,
     "symmetric product": symmetric_product,
@@ -203,7 +250,7 @@ def whole_process():
         layer, lists = Path(folder) / "layer.h5", Path(folder) / "lists.h5"
         write_layer(layer, 10_000, 64, 10)
         find = ["scripts/find_neighbors.py", "--activations", layer, "--layer", "x", "--output", lists]
-        subprocess.run([sys.executable, *find], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run([sys.executable, *find], cwd=ROOT, check=True, capture_output=True, env=ENVIRONMENT)
         commands = {"import numpy, h5py": ["-c", "import numpy, h5py"]}
         for estimator in ("twonn", "twonn_fit", "gride", "mle"):
             program = ["scripts/estimate_id.py", "--neighbors", lists, "--estimator", estimator]
@@ -216,7 +263,7 @@ def whole_process():
 def duration(command):
     """Return the seconds that Python takes for a command."""
     begun = time.monotonic()
-    subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True, env=ENVIRONMENT)
     return time.monotonic() - begun
 
 

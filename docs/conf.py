@@ -6,7 +6,6 @@ extensions = ["myst_parser"]
 exclude_patterns = ["_build", "schema"]
 nitpicky = True
 
-myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3  # so that links name headings as on GitHub: method.md#single-directions
 
 html_theme = "furo"

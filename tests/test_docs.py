@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,13 @@ def test_links_of_pages_outside_the_site_lead_somewhere(page):
 
 def test_readme_is_short():
     assert len(PAGES["README.md"].splitlines()) <= 120
+
+
+def test_versions_agree():
+    (version, date), *_ = re.findall(r"^## (\S+) - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == version
+    assert (str(cited["version"]), str(cited["date-released"])) == (version, date)
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))

@@ -65,8 +65,9 @@ def measure(settings, n, device, folder):
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (n, *DATA.shape)).astype(np.uint8), np.zeros(n, np.int64), np.arange(n))
     samples = on_device(split, DATA, device)
+    checked = plugins.check_named(registry.MODELS, settings, "model")
     torch.manual_seed(0)
-    model = plugins.build(registry.MODELS, settings, DATA).to(device, memory_format=torch.channels_last)
+    model = plugins.build(registry.MODELS, checked, DATA).to(device, memory_format=torch.channels_last)
     layers, rows = layer_names(model, ["all"]), []
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         path = Path(inside) / "activations.h5"

@@ -37,8 +37,9 @@ def main():
     print("|---|---|---|---|---|")
     for settings, shape, layers in CASES:
         data = DataSet(shape=shape, classes=10, sizes={}, load=dict)
+        checked = plugins.check_named(registry.MODELS, settings, "model")
         torch.manual_seed(0)
-        model = plugins.build(registry.MODELS, settings, data).to(device, memory_format=torch.channels_last).eval()
+        model = plugins.build(registry.MODELS, checked, data).to(device, memory_format=torch.channels_last).eval()
         random = np.random.default_rng(0)
         inputs = random.standard_normal((SAMPLES, *shape), dtype=np.float32)
         samples = on_device(Split(inputs, random.integers(10, size=SAMPLES), np.arange(SAMPLES)), data, device)

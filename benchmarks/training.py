@@ -126,11 +126,11 @@ def ours(task, chosen):
     study = STUDIES[task]
     study = {**study, "training": {**study["training"], **chosen, "epochs": 1}}
     settings = run_settings(study, {"seed": 0}, "this benchmark")
-    make_deterministic(settings["training"]["threads"])
+    make_deterministic(settings.training.threads)
     keep_memory()
     train = loop.load_data(settings, DEVICE)["train"]
     learner = step.begin(settings, train)
-    per_epoch = batches(len(train.labels), settings["training"]["batch_size"])
+    per_epoch = batches(len(train.labels), settings.training.batch_size)
     taken = 0
 
     def call():

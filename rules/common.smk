@@ -17,7 +17,7 @@ from actdim.cli import TELL
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
 from actdim.names import BY_CLASS, PCA
-from actdim.plugins import code_of
+from actdim.plugins import run_functions
 from actdim.study.targets import (
     ACTIVATIONS,
     CHECKPOINTS,
@@ -36,10 +36,8 @@ from actdim.study.targets import (
     sample_sets,
 )
 from actdim.registry import DOWNLOADED, ESTIMATORS
-from actdim.study.runs import layers_of
-from actdim.study.stages import stage_of
+from actdim.study.runs import layers_of, planned_digest
 from actdim.study.study import load_all
-from actdim.validation import digest
 from actdim.workflow import checked_config, locks
 from actdim.workflow.resources import asking
 
@@ -111,13 +109,13 @@ def code_digest(program, *entries):
 
 def code_of_run(program):
     """The digest of a program that also runs the code of the run's own model and data set."""
-    return lambda wildcards: code_digest(program, *code_of(run_of(wildcards).settings))
+    return lambda wildcards: code_digest(program, *run_functions(run_of(wildcards).settings))
 
 
 def checkpoints_of(wildcards):
     """The folder that holds the checkpoint a job reads: the one to dump a set of samples of, or to probe."""
-    until = stage_of(STUDIES[wildcards.study], checkpoint_of(wildcards))
-    return CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=until)
+    stage = STUDIES[wildcards.study].stage_with(checkpoint_of(wildcards))
+    return CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=stage.until)
 
 
 def checkpoint_file(wildcards):
@@ -132,10 +130,9 @@ def checkpoint_of(wildcards):
 
 def data_of(wildcards):
     """What download_dataset leaves once a run's data set is there; nothing where the data come from elsewhere."""
-    dataset = run_of(wildcards).settings["dataset"]
-    name = dataset["name"]
-    fetched = name in DOWNLOADED and Path(dataset["folder"]) == default_folder(name)
-    return [DOWNLOAD.format(study=wildcards.study, dataset=name)] if fetched else []
+    dataset = run_of(wildcards).settings.dataset
+    fetched = dataset.name in DOWNLOADED and Path(dataset.folder) == default_folder(dataset.name)
+    return [DOWNLOAD.format(study=wildcards.study, dataset=dataset.name)] if fetched else []
 
 
 def activations_of(wildcards):
@@ -168,15 +165,10 @@ def of_all_classes(wildcards):
     )
 
 
-def stage_before(wildcards):
-    """The end of the stage before a train job's own, in a list; empty for the first."""
-    return [until for until in STUDIES[wildcards.study].stages if until < int(wildcards.until)][-1:]
-
-
-def kept_in_stage(wildcards):
-    """The epochs or steps of which a train job keeps a checkpoint."""
-    study = STUDIES[wildcards.study]
-    return [at for at in study.kept if stage_of(study, at) == int(wildcards.until)]
+def checkpoints_before(wildcards):
+    """The folder of the stage before a train job's own, in a list; empty for the first stage."""
+    previous = STUDIES[wildcards.study].stage_until(int(wildcards.until)).previous
+    return [] if previous is None else [CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=previous)]
 
 
 # Rules of which the command line or the profile lets each job have a GPU.

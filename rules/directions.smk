@@ -10,7 +10,7 @@ rule ablate_directions:
         f"{RUN}/benchmarks/ablate_directions/{{at}}/{{layer}}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: lambda w: run_of(w).settings["training"]["threads"]
+    threads: lambda w: run_of(w).settings.training.threads
     resources:
         mem_mb=mem_mb,
         runtime=runtime,

@@ -40,7 +40,7 @@ rule estimate_id:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        set=lambda w: set_options(CONFIG.estimators[w.estimator]),
+        set=lambda w: set_options(CONFIG.estimators[w.estimator].model_dump()),
         code=lambda w: code_digest("estimate_id.py", ESTIMATORS[w.estimator]),
     message:
         "Estimating the ID of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."

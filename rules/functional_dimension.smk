@@ -12,7 +12,7 @@ rule functional_dimension:
         study=one_of(name for name, study in STUDIES.items() if study.functional_dimension),
     conda:
         "../envs/train.yaml"
-    threads: lambda w: run_of(w).settings["training"]["threads"]
+    threads: lambda w: run_of(w).settings.training.threads
     resources:
         mem_mb=mem_mb,
         runtime=runtime,

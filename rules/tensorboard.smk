@@ -9,7 +9,7 @@ EVENTS = [
 
 rule write_events:
     input:
-        checkpoints=lambda w: expand(CHECKPOINTS, study=w.study, run=w.run, until=STUDIES[w.study].stages),
+        checkpoints=lambda w: checkpoint_folders(STUDIES[w.study], [w.run]),
         ids=of_all_classes,
     output:
         events=EVENT_FILE,

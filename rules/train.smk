@@ -1,6 +1,6 @@
 rule train:
     input:
-        previous=lambda w: expand(CHECKPOINTS, study=w.study, run=w.run, until=stage_before(w)),
+        previous=lambda w: checkpoints_before(w),
         data=ancient(data_of),  # when they were downloaded makes no difference
     output:
         checkpoints=directory(CHECKPOINTS),
@@ -10,13 +10,13 @@ rule train:
         f"{RUN}/benchmarks/train/to~{{until}}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: lambda w: run_of(w).settings["training"]["threads"]
+    threads: lambda w: run_of(w).settings.training.threads
     resources:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
         study=lambda w: f"studies/{w.study}.yaml",
-        expect=lambda w: digest([run_of(w).settings, kept_in_stage(w)]),
+        expect=lambda w: planned_digest(run_of(w).counted, STUDIES[w.study].stage_until(int(w.until))),
         set=lambda w: set_options(run_of(w).chosen),
         previous=lambda w, input: f"--continue {input.previous}" if input.previous else "",
         code=code_of_run("train.py"),

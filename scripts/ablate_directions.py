@@ -49,7 +49,7 @@ def main():
         "layer": arguments.layer,
         "settings": settings.model_dump(),
         "source": trained.source,
-        "made_by": made_by(__file__, *plugins.code_of(trained.settings), libraries=("torch", "scikit-learn")),
+        "made_by": made_by(__file__, *plugins.run_functions(trained.settings), libraries=("torch", "scikit-learn")),
     }
     write_json(arguments.output, {**measured, **about})
     print(f"{arguments.layer}: {measured['units']} units, area under ablation {measured['area']}")
@@ -57,7 +57,7 @@ def main():
 
 def few(trained, settings):
     """Return {split: batches.Samples}, at most settings.samples of each, chosen at random."""
-    data, splits = data_set(trained.settings), load_samples(trained.settings)
+    data, splits = data_set(trained.settings.dataset), load_samples(trained.settings.dataset, trained.settings.seed)
     random = np.random.default_rng(settings.seed)
     chosen = {}
     for name, split in splits.items():

@@ -23,13 +23,13 @@ def main():
 
     trained = load_trained(arguments.checkpoint)
     layers = layer_names(trained.model, arguments.layers)
-    split = load_samples(trained.settings)[arguments.split]
+    split = load_samples(trained.settings.dataset, trained.settings.seed)[arguments.split]
     attributes = {
         **trained.source,
         "split": arguments.split,
-        "made_by": made_by(__file__, *plugins.code_of(trained.settings), libraries=("torch", "h5py")),
+        "made_by": made_by(__file__, *plugins.run_functions(trained.settings), libraries=("torch", "h5py")),
     }
-    samples = on_device(split, data_set(trained.settings), trained.device)
+    samples = on_device(split, data_set(trained.settings.dataset), trained.device)
     single = dump(arguments.output, trained.model, samples, split.index, layers, attributes)
     print(f"{len(split.labels)} samples of {arguments.split}, layers {', '.join(layers)}")
     for layer in sorted(single):

@@ -9,7 +9,7 @@ from actdim.cli import add_set, read_set
 from actdim.estimators import result
 from actdim.provenance import made_by
 from actdim.storage.neighbor_lists import read_neighbors
-from actdim.validation import check
+from actdim.validation import Settings, check
 
 
 def main():
@@ -20,10 +20,9 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
-    estimator = plugins.find(registry.ESTIMATORS, arguments.estimator)
-    chosen = {"name": arguments.estimator, **read_set(arguments.set)}
-    settings = check(plugins.settings_of(estimator), chosen, f"--estimator {arguments.estimator}: --set")
-    settings = settings.model_dump(exclude={"name"})
+    estimator = plugins.load_function(registry.ESTIMATORS, arguments.estimator)
+    schema = plugins.settings_model(registry.ESTIMATORS, arguments.estimator, Settings)
+    settings = check(schema, read_set(arguments.set), f"--estimator {arguments.estimator}: --set").model_dump()
     groups, attributes = read_neighbors(arguments.neighbors)
     results = [
         (label, one(estimator, lists, report, settings) | {"recall": report.get("recall")})

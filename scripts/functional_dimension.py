@@ -25,8 +25,10 @@ def main():
 
     settings = check(FunctionalDimension, read_set(arguments.set), "--set")
     trained = load_trained(arguments.checkpoint)
-    data = data_set(trained.settings)
-    split = on_device(load_samples(trained.settings)[settings.split], data, trained.device)
+    data = data_set(trained.settings.dataset)
+    split = on_device(
+        load_samples(trained.settings.dataset, trained.settings.seed)[settings.split], data, trained.device
+    )
     inputs = choose(split, settings.samples, settings.seed)
     function = function_of(trained.model, inputs[:1], settings.outputs == "probabilities")
     limits = {"memory": 1e9 * settings.memory, "tolerance": settings.tolerance}
@@ -38,7 +40,7 @@ def main():
     about = {
         "settings": settings.model_dump(),
         "source": {**trained.source, "split": settings.split},
-        "made_by": made_by(__file__, *plugins.code_of(trained.settings), libraries=("torch", "numpy")),
+        "made_by": made_by(__file__, *plugins.run_functions(trained.settings), libraries=("torch", "numpy")),
     }
     write_json(arguments.output, {**result, **about})
 

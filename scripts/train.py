@@ -7,13 +7,14 @@ from pathlib import Path
 from actdim import cli, plugins
 from actdim.cli import add_set, read_set
 from actdim.errors import UserError
-from actdim.provenance import made_by
-from actdim.study.runs import run_settings
-from actdim.study.stages import stages_of_study
+from actdim.provenance import made_by, settings_that_count
+from actdim.study.runs import planned_digest, run_settings
+from actdim.study.stages import training_length
 from actdim.study.study import Checkpoints
 from actdim.study.yaml_files import read_yaml
 from actdim.training.loop import train
-from actdim.validation import check, digest
+from actdim.training.stages import TrainingJob, make_stage
+from actdim.validation import check
 
 
 def main():
@@ -27,34 +28,27 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the folder for checkpoints and metrics.csv")
     arguments = parser.parse_args()
 
-    study = read_yaml(arguments.study)
+    content, where = read_yaml(arguments.study), str(arguments.study)
     chosen = {"seed": 0, **read_set(arguments.set)}
-    settings = run_settings(study, chosen, str(arguments.study))
-    unit, ends = stages_of_study(study, str(arguments.study))
-    until = ends[-1] if arguments.until is None else arguments.until
+    settings = run_settings(content, chosen, where)
+    length = training_length(content, where)
+    until = length.ends[-1] if arguments.until is None else arguments.until
     previous = last_checkpoint(arguments.previous) if arguments.previous else None
-    start = int(previous.stem) if previous else 0
-    if until <= start and previous:
-        raise UserError(f"--until {until}: should be after {start}, where training begins")
-    checkpoints = check(Checkpoints, {"checkpoints": study.get("checkpoints")}, str(arguments.study)).checkpoints
-    kept = sorted({at for at in checkpoints if start < at <= until or at == start == 0} | {until})
-    if arguments.expect not in (None, digest([settings, kept])):
+    if previous and until <= int(previous.stem):
+        raise UserError(f"--until {until}: should be after {int(previous.stem)}, where training begins")
+    checkpoints = check(Checkpoints, {"checkpoints": content.get("checkpoints")}, where).checkpoints
+    stage = make_stage(checkpoints, until, int(previous.stem) if previous else None)
+    if arguments.expect not in (None, planned_digest(settings_that_count(settings), stage)):
         raise UserError(f"{arguments.study}: changed since this job was planned; run snakemake again")
-    run = {
-        "study": arguments.study.stem,
-        "chosen": chosen,
-        "settings": settings,
-        "unit": unit,
-        "start": start,
-        "until": until,
-        "kept": kept,
-        "made_by": made_by(
-            __file__,
-            *plugins.code_of(settings),
-            libraries=("torch", "numpy"),
-        ),
-    }
-    train(run, arguments.output, previous, arguments.save_every)
+    job = TrainingJob(
+        study=arguments.study.stem,
+        chosen=chosen,
+        settings=settings,
+        unit=length.unit,
+        stage=stage,
+        made_by=made_by(__file__, *plugins.run_functions(settings), libraries=("torch", "numpy")),
+    )
+    train(job, arguments.output, previous, arguments.save_every)
 
 
 def last_checkpoint(folder):

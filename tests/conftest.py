@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from actdim import plugins, registry
+from actdim.datasets.settings import DatasetSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = {
@@ -23,6 +25,16 @@ STUDY = {
     "activations": {"at": [4]},
     "figures": ["llid", "id_over_depth", "scale_check"],
 }
+
+
+def build_named(table, settings, *arguments):
+    """Call the function that settings name, as a study states them."""
+    return plugins.build(table, plugins.check_named(table, settings, "test"), *arguments)
+
+
+def dataset_settings(**settings):
+    """Return the checked settings of a data set."""
+    return plugins.check_named(registry.DATASETS, settings, "dataset", DatasetSettings)
 
 
 class Project:

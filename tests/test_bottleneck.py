@@ -55,10 +55,10 @@ def test_it_makes_a_layer_simpler():
     free, data, _ = train(300)
     bound, _, settings = train(300, bottleneck=bottleneck(weight=3.0))
     assert variance_in(bound, data, 3) > variance_in(free, data, 3) + 0.15
-    metrics = evaluate(bound, data, settings["training"])
+    metrics = evaluate(bound, data, settings.training)
     assert metrics["validation_accuracy"] > 0.85
     assert metrics["validation_reconstruction_error"] < 0.3
-    assert "validation_reconstruction_error" not in evaluate(free, data, settings["training"])
+    assert "validation_reconstruction_error" not in evaluate(free, data, settings.training)
 
 
 def test_in_the_burn_in_the_autoencoder_learns_alone():
@@ -77,7 +77,7 @@ def test_the_loss_is_cross_entropy_plus_the_weighted_error():
     """One step, against the gradient of the formula on copies."""
     learner, data, settings = train(0, bottleneck=bottleneck(weight=0.5), momentum=0.0)
     model, autoencoder = copy.deepcopy(learner.model), copy.deepcopy(learner.autoencoder)
-    torch.manual_seed(settings["seed"])  # for the dropout
+    torch.manual_seed(settings.seed)  # for the dropout
     begin(settings, data["train"])
     state = torch.get_rng_state()
     train_step(learner, data["train"], settings, 0, per_unit=1)
@@ -107,7 +107,7 @@ def test_the_last_block_of_a_transformer(monkeypatch):
     monkeypatch.setitem(STUDY, "model", {"name": "transformer", "width": 16})
     learner, data, settings = train(3, bottleneck={"layer": "blocks.1.mlp", "width": 2}, batch_size=16)
     assert learner.watched["output"].shape == (16, 4, 16)
-    assert evaluate(learner, data, settings["training"])["train_reconstruction_error"] > 0
+    assert evaluate(learner, data, settings.training)["train_reconstruction_error"] > 0
 
 
 def test_relative_error_does_not_depend_on_scale_or_place():

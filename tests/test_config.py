@@ -1,12 +1,15 @@
 """Mistakes in the config and in studies: one line each, before any job starts."""
 
 import copy
+import json
 
 import pytest
 import yaml
 from actdim.errors import UserError
 from actdim.study import study as studies
 from actdim.study.yaml_files import read_yaml
+from actdim.training.settings import RunSettings
+from actdim.validation import check
 from conftest import ROOT, STUDY
 
 
@@ -171,7 +174,7 @@ def test_scientific_notation_without_a_dot_is_a_number(tmp_path):
     config = studies.load_config({"studies": ["tiny"], "estimators": {"twonn": {}}})
     runs = studies.load_study("tiny", config, tmp_path).runs
     assert list(runs) == ["weight_decay~0/seed~0", "weight_decay~0.0001/seed~0", "weight_decay~1e-05/seed~0"]
-    assert runs["weight_decay~0.0001/seed~0"].settings["training"]["weight_decay"] == 0.0001
+    assert runs["weight_decay~0.0001/seed~0"].settings.training.weight_decay == 0.0001
 
 
 def test_a_grid_key_overrides_any_setting(tmp_path):
@@ -184,10 +187,34 @@ def test_a_grid_key_overrides_any_setting(tmp_path):
     runs = studies.load_study("tiny", config, tmp_path).runs
     assert list(runs)[-1] == "train_size~200/model.name~mlp/width~8/optimizer~adam/seed~3"
     settings = list(runs.values())[-1].settings
-    assert settings["dataset"]["train_size"] == 200
-    assert settings["model"]["width"] == 8
-    assert settings["training"]["optimizer"] == "adam"
-    assert settings["seed"] == 3
+    assert settings.dataset.train_size == 200
+    assert settings.model.width == 8
+    assert settings.training.optimizer == "adam"
+    assert settings.seed == 3
+
+
+def test_settings_are_the_same_object_after_being_stored(tmp_path):
+    """Those of an older version, which lacks a setting, have its default; a value out of range is refused."""
+    settings = write(tmp_path, training={"lr": 0.1, "batch_size": 10, "epochs": 1, "schedule": "cosine"}).runs["seed~0"]
+    stored = json.loads(json.dumps(settings.settings.model_dump(mode="json")))
+    assert check(RunSettings, stored, "file") == settings.settings
+    del stored["training"]["momentum"], stored["training"]["schedule"]["warmup"], stored["model"]["dropout"]
+    assert check(RunSettings, stored, "file") == settings.settings
+    stored["model"]["width"] = 0
+    with pytest.raises(UserError, match=r"file\.model\.width: input should be greater than or equal to 1, not 0"):
+        check(RunSettings, stored, "file")
+
+
+def test_the_stages_of_a_training(tmp_path):
+    training = {"lr": 0.1, "batch_size": 10, "epochs": [0, 2, 5], "evaluate_every": 3}
+    study = write(tmp_path, training=training, checkpoints=[0, 1], activations={"at": [5]})
+    assert [(stage.previous, stage.until, stage.kept) for stage in study.stages] == [
+        (None, 0, [0]),
+        (0, 2, [1, 2]),
+        (2, 5, [5]),
+    ]
+    assert [stage.evaluated(3) for stage in study.stages] == [[0], [1, 2], [3, 5]]
+    assert study.stage_with(1) is study.stage_until(2) is study.stages[1]
 
 
 def write(folder, **sections):
@@ -217,7 +244,7 @@ def test_models_with_different_settings_in_one_grid(tmp_path):
 def test_schedules_in_a_grid(tmp_path):
     runs = write(tmp_path, grid=[{"schedule": ["cosine", "constant"]}]).runs
     assert list(runs) == ["schedule~cosine/seed~0", "schedule~constant/seed~0"]
-    assert [run.settings["training"]["schedule"]["name"] for run in runs.values()] == ["cosine", "constant"]
+    assert [run.settings.training.schedule.name for run in runs.values()] == ["cosine", "constant"]
 
 
 def test_default_figures_are_those_that_can_be_drawn(tmp_path):

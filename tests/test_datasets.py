@@ -4,13 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from actdim import plugins, registry
+from actdim import registry
 from actdim.errors import UserError
+from conftest import build_named
 from sklearn.datasets import load_digits
 
 
 def load(**settings):
-    return plugins.build(registry.DATASETS, settings).load()
+    return build_named(registry.DATASETS, settings).load()
 
 
 def everything(split):
@@ -69,4 +70,4 @@ def test_the_split_is_the_same_for_every_run():
 
 def test_modulus_must_be_prime():
     with pytest.raises(UserError, match="modulus 96 is not prime"):
-        plugins.build(registry.DATASETS, {"name": "modular", "modulus": 96})
+        build_named(registry.DATASETS, {"name": "modular", "modulus": 96})

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from actdim import plugins, registry
+from actdim import registry
 from actdim.datasets.dataset import DataSet
 from actdim.datasets.device import Samples
 from actdim.measures import directions, selectivity
 from actdim.training import checkpoints
-from conftest import ROOT, STUDY
+from conftest import ROOT, STUDY, build_named
 from scipy import stats
 from torch import nn
 
@@ -36,7 +36,7 @@ def samples_of(inputs, labels):
 def example(settings, data):
     """A model with fresh weights, and random samples in a number that batches do not divide."""
     torch.manual_seed(0)
-    model = plugins.build(registry.MODELS, settings, data).eval()
+    model = build_named(registry.MODELS, settings, data).eval()
     inputs = torch.randint(9, (230, 4)) if data.vocabulary else torch.randn(230, *data.shape)
     return model, samples_of(inputs, torch.randint(data.classes, (230,)))
 

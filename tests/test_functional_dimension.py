@@ -9,12 +9,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from actdim import plugins, registry
+from actdim import registry
 from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import on_device
 from actdim.errors import UserError
 from actdim.measures import functional_dimension as fd
-from conftest import ROOT
+from conftest import ROOT, build_named
 from torch import nn
 
 GB = 1e9
@@ -25,7 +25,7 @@ TOKENS = DataSet(shape=(4,), classes=7, sizes={}, load=dict, vocabulary=9)
 
 def make(data=NUMBERS, seed=0, **settings):
     torch.manual_seed(seed)
-    return plugins.build(registry.MODELS, settings, data)
+    return build_named(registry.MODELS, settings, data)
 
 
 def relu_network(seed=0, widths=(4, 6, 5, 3)):

@@ -4,9 +4,10 @@ import gzip
 
 import numpy as np
 import pytest
-from actdim import plugins, registry
+from actdim import registry
 from actdim.datasets import imagefolder
 from actdim.errors import UserError
+from conftest import build_named
 from image_files import write_cifar, write_mnist, write_svhn
 from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100, SVHN, ImageFolder
@@ -14,7 +15,7 @@ from torchvision.transforms import CenterCrop, Compose, Resize
 
 
 def build(name, folder, **settings):
-    return plugins.build(registry.DATASETS, {"name": name, "folder": str(folder), **settings})
+    return build_named(registry.DATASETS, {"name": name, "folder": str(folder), **settings})
 
 
 def write(name, folder, monkeypatch):
@@ -65,7 +66,7 @@ def test_packed_files(name, tmp_path):
 def test_published_sizes_before_there_are_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, sizes in {"mnist": (60000, 10000), "cifar100": (50000, 10000), "svhn": (73257, 26032)}.items():
-        assert tuple(plugins.build(registry.DATASETS, {"name": name}).sizes.values()) == sizes
+        assert tuple(build_named(registry.DATASETS, {"name": name}).sizes.values()) == sizes
 
 
 @pytest.mark.parametrize("name", registry.DOWNLOADED)

@@ -12,7 +12,7 @@ from actdim.datasets.dataset import DataSet, Split, load_samples
 from actdim.errors import UserError
 from actdim.training.batches import draw_epoch
 from actdim.training.step import class_weights
-from conftest import ROOT
+from conftest import ROOT, dataset_settings
 from image_files import write_mnist
 from PIL import Image
 from scipy.stats import chisquare
@@ -42,8 +42,7 @@ def known(tmp_path_factory):
 
 def load(dataset, seed=0, train_size=None, label_noise=0.0):
     """Return {split: Split} as a run of that seed has it."""
-    common = {"train_size": train_size, "label_noise": label_noise, "augmentation": {}}
-    return load_samples({"dataset": {**dataset, **common}, "seed": seed})
+    return load_samples(dataset_settings(**dataset | {"train_size": train_size, "label_noise": label_noise}), seed)
 
 
 NAMES = ["digits", "modular", "mnist", "imagefolder"]
@@ -174,9 +173,8 @@ def test_one_weighted_step_and_the_stored_labels(known, tmp_path):
 
 def test_noisy_samples_are_spread_over_every_epoch(known):
     """Their random numbers are not those that shuffle some epoch."""
-    settings = {"dataset": {"name": "digits", "train_size": None, "label_noise": 0.2, "augmentation": {}}, "seed": 0}
-    clean = load_samples(settings | {"dataset": settings["dataset"] | {"label_noise": 0.0}})["train"].labels
-    noisy = np.flatnonzero(load_samples(settings)["train"].labels != clean)
+    clean = load(known["digits"])["train"].labels
+    noisy = np.flatnonzero(load(known["digits"], label_noise=0.2)["train"].labels != clean)
     for epoch in range(5):
         order = draw_epoch(len(clean), 0, epoch, 0, 0.0, torch.device("cpu")).order.numpy()
         assert np.isin(order[: len(order) // 5], noisy).mean() < 0.35

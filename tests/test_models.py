@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from actdim import plugins, registry
+from actdim import registry
 from actdim.datasets.dataset import DataSet
 from actdim.errors import UserError
 from actdim.models.layers import forward, layer_names
+from conftest import build_named
 
 IMAGES = DataSet(shape=(3, 32, 32), classes=10, sizes={}, load=dict)
 TOKENS = DataSet(shape=(4,), classes=97, sizes={}, load=dict, vocabulary=99)
@@ -13,7 +14,7 @@ TOKENS = DataSet(shape=(4,), classes=97, sizes={}, load=dict, vocabulary=99)
 
 def make(data=IMAGES, **settings):
     torch.manual_seed(0)
-    return plugins.build(registry.MODELS, settings, data)
+    return build_named(registry.MODELS, settings, data)
 
 
 def test_resnet18_is_the_one_for_small_images():

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from actdim import plugins, registry
+from actdim import registry
 from actdim.datasets.dataset import DataSet, Split, load_samples
 from actdim.errors import UserError
 from actdim.models.build import build_model
 from actdim.models.layers import forward, layer_names
 from actdim.models.summary import computed
-from conftest import STUDY
+from actdim.study.runs import run_settings
+from conftest import STUDY, build_named, dataset_settings
 from torchvision import models
 
 COLOR = DataSet(shape=(3, 32, 32), classes=4, sizes={"train": 40, "validation": 60}, load=dict)
@@ -38,7 +39,7 @@ def patches(*, classes: int = 4) -> DataSet:
 
 
 def make(name, data=COLOR, **settings):
-    return plugins.build(registry.MODELS, {"name": name, **settings}, data)
+    return build_named(registry.MODELS, {"name": name, **settings}, data)
 
 
 def trained(tmp_path, classes=4):
@@ -188,9 +189,9 @@ def faulty(*, fault: str) -> DataSet:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_data_set_that_is_not_what_it_says(fault):
-    dataset = {"name": "test_own:faulty", "fault": fault, **NOTHING}
+    dataset = dataset_settings(name="test_own:faulty", fault=fault)
     with pytest.raises(UserError, match=f"^dataset.*test_own:faulty.*{FAULTS[fault][1]}"):
-        load_samples({"dataset": dataset, "seed": 0})
+        load_samples(dataset, seed=0)
 
 
 class Sequence(torch.nn.Module):
@@ -243,11 +244,11 @@ def volume_data() -> DataSet:
 
 
 def test_a_model_of_volumes():
-    model = build_model({"model": {"name": "test_own:volumes"}, "dataset": {"name": "test_own:volume_data", **NOTHING}})
+    study = {"model": {"name": "test_own:volumes"}, "dataset": {"name": "test_own:volume_data"}}
+    model = build_model(run_settings(study | {"training": {"epochs": 0}}, {}, "test"))
     assert model(torch.randn(2, 1, 4, 4, 4)).shape == (2, 3)
 
 
-NOTHING = {"train_size": None, "label_noise": 0.0, "augmentation": {}}
 FICKLE = """
 import torch
 

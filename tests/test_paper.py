@@ -10,10 +10,10 @@ from conftest import ROOT
 
 
 def load(name):
-    """Return (the study, {name: run settings}, the settings of its first run)."""
+    """Return (the study, {name: run settings as plain values}, those of its first run)."""
     config = studies.load_config(read_yaml(ROOT / "config.yaml"))
     study = studies.load_study(name, config, ROOT / "studies")
-    settings = {name: run.settings for name, run in study.runs.items()}
+    settings = {name: run.settings.model_dump(mode="json") for name, run in study.runs.items()}
     return study, settings, next(iter(settings.values()))
 
 
@@ -32,7 +32,7 @@ def load(name):
 )
 def test_images(name, schedule, rotation, mean, std):
     study, settings, first = load(name)
-    assert (study.unit, study.stages) == ("epochs", [200])
+    assert (study.unit, [stage.until for stage in study.stages]) == ("epochs", [200])
     assert study.activations.split == ["validation"]
     assert first["model"] == {"name": "resnet18", "width": 64, "dropout": 0, "classifier_dropout": None}
     training = first["training"]
@@ -40,10 +40,11 @@ def test_images(name, schedule, rotation, mean, std):
     assert training["schedule"].items() >= {**schedule, "warmup": 0}.items()
     assert first["dataset"]["augmentation"] == {"crop": 4, "flip": True, "rotation": rotation}
     assert (first["dataset"]["train_size"], first["dataset"]["label_noise"]) == (None, 0)
-    data = data_set(first)
+    run = next(iter(study.runs.values()))
+    data = data_set(run.settings.dataset)
     assert (data.mean, data.std) == (mean, std)
     assert data.sizes == {"train": 50_000, "validation": 10_000}
-    layers = summarize_model(next(iter(study.runs.values())), study.activations.layers).layers
+    layers = summarize_model(run, study.activations.layers).layers
     assert list(layers.values()) == [65536, 65536, 32768, 16384, 8192, 512]
 
     decays = sorted({run["training"]["weight_decay"] for run in settings.values()})
@@ -59,12 +60,13 @@ def test_images(name, schedule, rotation, mean, std):
 
 def test_grokking():
     study, settings, first = load("grokking_paper")
-    assert (study.unit, study.stages) == ("steps", [40_000])
+    assert (study.unit, [stage.until for stage in study.stages]) == ("steps", [40_000])
     assert study.activations.at == list(range(500, 40_001, 500))
     assert study.activations.split == ["validation"]
     wanted = [f"blocks.{block}.{part}" for block in (0, 1) for part in ("attention", "mlp")]
     assert set(study.activations.layers) >= set(wanted)
-    layers = summarize_model(next(iter(study.runs.values())), study.activations.layers).layers
+    run = next(iter(study.runs.values()))
+    layers = summarize_model(run, study.activations.layers).layers
     assert {layers[name] for name in wanted} == {4 * 128}
     assert first["model"] == {"name": "transformer", "depth": 2, "width": 128, "heads": 4, "dropout": 0.1}
     assert first["dataset"].items() >= {"name": "modular", "operation": "division", "modulus": 97}.items()
@@ -73,7 +75,7 @@ def test_grokking():
     assert training["batch_size"] == 512
     assert training["schedule"]["name"] == "constant"
     assert training["schedule"]["warmup"] > 0
-    assert sum(data_set(first).sizes.values()) == 9312
+    assert sum(data_set(run.settings.dataset).sizes.values()) == 9312
     grid = {(run["dataset"]["train_fraction"], run["training"]["weight_decay"]) for run in settings.values()}
     assert grid == {(fraction, decay) for fraction in (0.15, 0.2, 0.25, 0.3) for decay in (0, 1e-4, 1e-3, 1e-2)}
     assert len(settings) == 16

@@ -140,7 +140,7 @@ def test_every_default_is_noted():
     """Otherwise a default that is changed later would rerun nothing; add a line for a new setting."""
     noted = json.loads((LIBRARY / "first_defaults.json").read_text())
     classes = settings_classes()
-    for name in ("Training", "Dataset", "Augmentation", "Schedule", "Bottleneck", "Neighbors", *noted):
+    for name in ("TrainingSettings", "DatasetSettings", "Augmentation", "Schedule", "Bottleneck", "Neighbors", *noted):
         fields = inspect.get_annotations(classes[name])
         own = [field for field in fields if not classes[name].model_fields[field].is_required()]
         assert list(noted[name]) == own, name

@@ -5,6 +5,7 @@ import torch
 import torchvision
 from actdim.datasets.dataset import DataSet
 from actdim.datasets.device import Samples
+from actdim.datasets.settings import Augmentation
 from actdim.models import build
 from actdim.models.transformer import Dropout, Linear
 from actdim.study.runs import run_settings
@@ -78,12 +79,13 @@ def test_steps_of_the_resnet18_are_those_of_torchvisions(monkeypatch):
     training = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 4, "steps": 2, "precision": "float32"}
     study = {"dataset": {"name": "digits"}, "model": {"name": "resnet18"}, "training": training}
     settings = run_settings(study, {"seed": 0}, "test")
-    settings["dataset"]["augmentation"] = {"crop": 4, "flip": True, "rotation": 0.0}
+    altered = settings.dataset.model_copy(update={"augmentation": Augmentation(crop=4, flip=True)})
+    settings = settings.model_copy(update={"dataset": altered})  # digits could not have it
     torch.manual_seed(0)
     train = Samples(torch.randn(8, 3, 32, 32).double(), torch.arange(8), torch.zeros(0), torch.zeros(0))
     monkeypatch.setattr(build, "data_set", lambda settings: DataSet((3, 32, 32), 10, {}, dict))
     model = steps.build_model(settings).double()
-    learner = steps.Learner(model, steps.make_optimizer(settings["training"], model, None), None, None, {})
+    learner = steps.Learner(model, steps.make_optimizer(settings.training, model, None), None, None, {})
 
     plain = torchvision.models.resnet18(num_classes=10)
     plain.conv1, plain.maxpool = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False), torch.nn.Identity()

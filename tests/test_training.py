@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import torch
 from actdim.datasets.device import Samples
+from actdim.study.runs import run_settings
+from actdim.study.yaml_files import read_yaml
 from actdim.training.batches import batches, take_batch
 from actdim.training.loop import load_data
+from actdim.training.settings import TrainingSettings
 from actdim.training.step import learning_rate
 from conftest import ROOT
 
@@ -179,19 +182,20 @@ def test_schedules_against_torch():
     """Cosine to 0 with linear warm-up, against torch's own schedulers."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50)
-    settings = {"lr": 0.3, "schedule": {"name": "cosine", "length": 10, "warmup": 0}}
+    settings = TrainingSettings(lr=0.3, batch_size=1, schedule={"name": "cosine", "length": 10})
     for step in range(50):
         assert learning_rate(settings, step, per_unit=5) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
         optimizer.step()
         schedule.step()
     assert learning_rate(settings, 50, per_unit=5) == pytest.approx(0, abs=1e-12)
-    warm = {"lr": 0.3, "schedule": {"name": "constant", "length": None, "warmup": 4}}
+    warm = TrainingSettings(lr=0.3, batch_size=1, schedule={"name": "constant", "warmup": 4})
     assert [learning_rate(warm, step, 1) for step in range(6)] == pytest.approx([0.075, 0.15, 0.225, 0.3, 0.3, 0.3])
 
 
 def test_an_epoch_is_a_shuffled_pass():
     """Every full batch of an epoch, no sample twice, another order in the next."""
-    settings = {"seed": 5, "training": {"batch_size": 10}, "dataset": {"augmentation": {"crop": 0, "rotation": 0.0}}}
+    study = {"dataset": {"name": "digits"}, "model": {"name": "mlp"}}
+    settings = run_settings(study | {"training": {"lr": 1, "batch_size": 10, "epochs": 2}}, {"seed": 5}, "test")
     samples = Samples(torch.zeros(103, 1), torch.arange(103), torch.zeros(0), torch.zeros(0))
     first, second = (
         torch.cat([take_batch(samples, settings, step)[1] for step in range(start, start + 10)]) for start in (0, 10)
@@ -210,8 +214,7 @@ def test_one_step_is_the_textbooks(tmp_path):
     )
     last = train(path, tmp_path / "out")
     states = [torch.load(tmp_path / f"out/{step:05d}.pt", weights_only=True)["model"] for step in (0, 1)]
-    dataset = {"name": "digits", "train_size": 50, "label_noise": 0, "augmentation": {}}
-    images, labels, *_ = load_data({"dataset": dataset, "seed": 0}, "cpu")["train"]
+    images, labels, *_ = load_data(run_settings(read_yaml(path), {"seed": 0}, "test"), "cpu")["train"]
     weights = {name: value.double().requires_grad_() for name, value in states[0].items()}
     velocity = {name: torch.zeros_like(value) for name, value in weights.items()}
     for _ in range(2):
@@ -230,7 +233,8 @@ def test_steps_of_the_learning_rate_against_torch():
     """The schedule of the paper's CIFAR-100: a fifth at epochs 60, 120 and 160."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [60, 120, 160], gamma=0.2)
-    settings = {"lr": 0.1, "schedule": {"name": "steps", "at": [60, 120, 160], "factor": 0.2, "warmup": 0}}
+    schedule_at = {"name": "steps", "at": [60, 120, 160], "factor": 0.2}
+    settings = TrainingSettings(lr=0.1, batch_size=1, schedule=schedule_at)
     for epoch in range(200):
         for step in (0, 2):  # of three in an epoch
             assert learning_rate(settings, 3 * epoch + step, per_unit=3) == pytest.approx(schedule.get_last_lr()[0])
@@ -241,10 +245,8 @@ def test_steps_of_the_learning_rate_against_torch():
 @pytest.mark.parametrize("schedule", [{"name": "cosine", "length": 9}, {"name": "steps", "at": [2, 5], "factor": 0.2}])
 def test_every_schedule_warms_up(schedule):
     """Its own rate times a factor that grows by the same amount each step, up to 1 at the end of the warm-up."""
-    rates = [
-        [learning_rate({"lr": 0.1, "schedule": {**schedule, "warmup": warmup}}, step, 4) for step in range(36)]
-        for warmup in (0, 3)
-    ]
+    settings = [TrainingSettings(lr=0.1, batch_size=1, schedule={**schedule, "warmup": warmup}) for warmup in (0, 3)]
+    rates = [[learning_rate(training, step, 4) for step in range(36)] for training in settings]
     factors = np.divide(rates[1], rates[0])
     np.testing.assert_allclose(factors[:12], np.linspace(1 / 12, 1, 12))
     assert (factors[12:] == 1).all()

@@ -1,8 +1,7 @@
 """Settings checked by pydantic: the types they share, and one line for each mistake in them."""
 
 import difflib
-import hashlib
-import json
+import functools
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -11,9 +10,24 @@ from actdim.errors import UserError
 
 
 class Settings(BaseModel):
-    """A section of a YAML file, of which every key is known and every number finite."""
+    """A section of a YAML file: every key is known, every number finite, and nothing changes after the check."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Named(Settings):
+    """The settings of a function that a study names; the function's signature adds its own."""
+
+    name: str
+
+
+ALREADY_CHECKED = "already checked"  # the validation context of settings that were checked before they were stored
+
+
+@functools.cache
+def any_settings(base):
+    """Return a pydantic model that extends `base` by whatever settings it is given."""
+    return type(base.__name__, (base,), {"__module__": __name__, "model_config": ConfigDict(extra="allow")})
 
 
 Count = Annotated[int, Field(ge=1)]
@@ -28,11 +42,6 @@ NonNegative = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
-def digest(settings):
-    """Return a short text that changes with the content of plain settings."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def check(schema, content, where):
     """Return `content` as an instance of the pydantic model `schema`.
 
@@ -42,6 +51,8 @@ def check(schema, content, where):
         return schema.model_validate(content)
     except ValidationError as mistakes:
         raise UserError("\n".join(describe(schema, mistake, where) for mistake in mistakes.errors())) from None
+    except UserError as error:  # of a function that is named and not there
+        raise UserError(f"{where}: {error}") from None
 
 
 def describe(schema, mistake, where):

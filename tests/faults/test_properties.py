@@ -29,7 +29,7 @@ from scipy.stats import ortho_group
 SOME = settings(
     max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
-ESTIMATORS = {name: plugins.find(registry.ESTIMATORS, name) for name in registry.ESTIMATORS}
+ESTIMATORS = {name: plugins.load_function(registry.ESTIMATORS, name) for name in registry.ESTIMATORS}
 SMALLEST = {"gride": {"n1": 1}, "mle": {"k": 2}, "twonn": {}, "twonn_fit": {"subsamples": 2}}
 METHODS = ["exact", "pynndescent"]
 

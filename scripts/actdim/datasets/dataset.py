@@ -30,14 +30,14 @@ class DataSet(NamedTuple):
 
 
 def data_set(settings):
-    """Return the DataSet of a run's settings, not read yet, its sizes those of the samples that the run uses.
+    """Return the DataSet of a DatasetSettings, not read yet; its sizes are those of the samples that a run uses.
 
-    Raises UserError where its settings do not fit it.
+    Raises UserError where the settings do not fit the data set.
     """
-    data, name = whole_set(settings), settings["dataset"]["name"]
-    if not data.mean and any(settings["dataset"]["augmentation"].values()):
+    data, name = whole_set(settings), settings.name
+    if not data.mean and settings.augmentation.is_on:
         raise UserError(f"dataset.augmentation: is for uint8 images, and {name} has none")
-    wanted, available = settings["dataset"]["train_size"], data.sizes["train"]
+    wanted, available = settings.train_size, data.sizes["train"]
     if wanted is None:
         return data
     if wanted > available:
@@ -46,11 +46,11 @@ def data_set(settings):
 
 
 def whole_set(settings):
-    """Return the DataSet of a run's settings, not read yet, with all its samples.
+    """Return the DataSet of a DatasetSettings, not read yet, with all its samples.
 
-    Raises UserError where what a function of the user's own returns is none.
+    Raises UserError where a function of the user's own returns something else.
     """
-    data, name = plugins.build(registry.DATASETS, settings["dataset"]), settings["dataset"]["name"]
+    data, name = plugins.build(registry.DATASETS, settings), settings.name
     if not isinstance(data, DataSet):
         raise UserError(f"dataset.name: {name} returns {type(data).__name__}; should return actdim.datasets.DataSet")
     if set(data.sizes) != {"train", "validation"} or min(data.sizes.values()) < 1:
@@ -62,25 +62,25 @@ def whole_set(settings):
     return data
 
 
-def load_samples(settings):
-    """Return {split: Split} of a run's settings: train_size of the samples, label_noise of their labels replaced.
+def load_samples(settings, seed):
+    """Return {split: Split} of a DatasetSettings: train_size of the samples, label_noise of their labels replaced.
 
-    Which samples is the same for every run; which labels are replaced, each by a class drawn from all alike (so by
-    its own now and then; Zhang et al. 2017, arXiv 1611.03530), is up to the run's seed.
+    The samples are the same for every run. The run's seed decides which labels are replaced, each by a class drawn from
+    all of them alike, at times its own (Zhang et al. 2017, arXiv 1611.03530).
     """
     data, splits = data_set(settings), load_whole(settings)
     train = splits["train"]
     rows = np.sort(np.random.default_rng(0).permutation(len(train.labels))[: data.sizes["train"]])
     labels = train.labels[rows]
-    random = np.random.default_rng([settings["seed"], 0, LABEL_NOISE])
-    noisy = random.permutation(len(labels))[: round(settings["dataset"]["label_noise"] * len(labels))]
+    random = np.random.default_rng([seed, 0, LABEL_NOISE])
+    noisy = random.permutation(len(labels))[: round(settings.label_noise * len(labels))]
     labels[noisy] = random.integers(data.classes, size=len(noisy))
     return {**splits, "train": Split(train.inputs[rows], labels, train.index[rows])}
 
 
 def load_whole(settings):
-    """Return {split: Split} of the data set of a run's settings; UserError where it is not what it says it is."""
-    data, name = whole_set(settings), settings["dataset"]["name"]
+    """Return {split: Split} with all samples of a data set; UserError where they are not what it says of itself."""
+    data, name = whole_set(settings), settings.name
     splits = data.load()
     if not isinstance(splits, dict) or set(splits) != set(data.sizes):
         raise UserError(f"dataset: {name} should load a Split of train and one of validation")

@@ -10,10 +10,8 @@ from typing import NamedTuple
 from actdim import plugins, registry
 from actdim.datasets.dataset import data_set
 from actdim.errors import UserError
-from actdim.plugins import code_of
-from actdim.provenance import code_digest
+from actdim.provenance import code_digest, digest_of
 from actdim.storage.json_files import read_json, write_json
-from actdim.validation import digest
 
 KNOWN = Path(".snakemake/actdim")
 
@@ -36,13 +34,14 @@ def summarize_model(run, layers):
     Raises UserError where its model or data set cannot be made so. What was found once is kept beside Snakemake's own
     records, for to run the models takes seconds.
     """
-    data = data_set(run.settings)
-    code = code_digest("dump_activations.py", *code_of(run.settings)), version("torch"), version("torchvision")
-    what = [run.settings["model"], data.shape, data.classes, data.vocabulary, layers, code, ModelSummary._fields]
-    known = KNOWN / f"{digest(what)}.json"
+    data, model = data_set(run.settings.dataset), run.settings.model.model_dump(mode="json")
+    code = code_digest("dump_activations.py", *plugins.run_functions(run.settings))
+    libraries = version("torch"), version("torchvision")
+    what = [model, data.shape, data.classes, data.vocabulary, layers, code, libraries, ModelSummary._fields]
+    known = KNOWN / f"{digest_of(what)}.json"
     with contextlib.suppress(UserError):  # there is none yet, or it is damaged
         return ModelSummary(**read_json(known))
-    found = computed(json.dumps(run.settings["model"]), data._replace(sizes=None, load=None), tuple(layers))
+    found = computed(json.dumps(model), data._replace(sizes=None, load=None), tuple(layers))
     with contextlib.suppress(UserError):  # another Snakemake is writing the same file
         write_json(known, found._asdict())
     return found
@@ -51,26 +50,26 @@ def summarize_model(run, layers):
 @functools.cache
 def computed(model, data, layers):
     """Return the ModelSummary of the model of settings as JSON for a DataSet, without reading data or weights."""
+    settings = plugins.check_named(registry.MODELS, json.loads(model), "model")
     try:
-        return run_on("meta", json.loads(model), data, layers)
+        return run_on("meta", settings, data, layers)
     except (NotImplementedError, RuntimeError, TypeError):
         pass  # some models compute with values when they are made
     try:
-        return run_on("cpu", json.loads(model), data, layers)
+        return run_on("cpu", settings, data, layers)
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"model: {json.loads(model)['name']} cannot read these data: {reason}") from None
+        raise UserError(f"model: {settings.name} cannot read these data: {str(error).splitlines()[0]}") from None
 
 
-def run_on(device, model, data, layers):
-    """Return the ModelSummary of a model that runs on a device; "meta" is one without values."""
+def run_on(device, settings, data, layers):
+    """Return the ModelSummary of the model of its settings, run on a device; "meta" is one without values."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     from actdim.models.layers import forward, layer_names
 
     with torch.device(device):
-        called, model = model["name"], plugins.build(registry.MODELS, model, data)
+        called, model = settings.name, plugins.build(registry.MODELS, settings, data)
         inputs = torch.zeros((SAMPLES, *data.shape), dtype=torch.int64 if data.vocabulary else torch.float32)
     if not isinstance(model, torch.nn.Module):
         raise UserError(f"model: {called} returns {type(model).__name__}; should return a torch.nn.Module")

@@ -1,6 +1,7 @@
 """The image classifiers of torchvision, with fresh weights or trained ones."""
 
 import difflib
+import functools
 import itertools
 import pickle
 import re
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 
+@functools.cache  # the same function for the same name, as for all other models
 def architecture(name):
     """Return the function that makes torchvision's model of a name, with the setting `weights`.
 

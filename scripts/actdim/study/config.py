@@ -2,18 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, field_validator
 
 from actdim import plugins, registry
-from actdim.estimators.pca import pca
 from actdim.measures.settings import Directions, FunctionalDimension
 from actdim.names import PCA
 from actdim.neighbors.settings import Neighbors
 from actdim.study.runs import LONGEST
 from actdim.study.yaml_files import check_texts
-from actdim.validation import Settings, check
+from actdim.validation import ALREADY_CHECKED, Settings, any_settings, check
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)]
+ESTIMATORS = {**registry.ESTIMATORS, PCA: "actdim.estimators.pca:pca"}
 
 
 class Config(Settings):
@@ -23,19 +23,30 @@ class Config(Settings):
     neighbors: Neighbors = Neighbors()
     directions: Directions = Directions()
     functional_dimension: FunctionalDimension = FunctionalDimension()
-    estimators: Annotated[dict[Literal[(*registry.ESTIMATORS, PCA)], dict], Field(min_length=1)]
+    estimators: Annotated[dict[Literal[tuple(ESTIMATORS)], SerializeAsAny[Settings]], Field(min_length=1)]
     tensorboard: bool = False  # write event files, too
+
+    @field_validator("estimators", mode="before")
+    @classmethod
+    def take_as_stored(cls, content, info):
+        """Settings that were checked before they were stored are not checked again by their functions."""
+        if info.context != ALREADY_CHECKED:
+            return content
+        return {name: any_settings(Settings).model_validate(settings) for name, settings in content.items()}
 
 
 def load_config(content, where="config.yaml"):
-    """Return the configuration as a Config; every estimator's settings filled in. Raises UserError."""
+    """Return the configuration as a Config, with the defaults of every estimator. Raises UserError."""
     check_texts(content, where)
-    config = check(Config, with_nulls(content), where)
-    for name, settings in config.estimators.items():
-        schema = plugins.settings_of(pca if name == PCA else plugins.find(registry.ESTIMATORS, name))
-        checked = check(schema, {"name": name, **settings}, f"{where}: estimators.{name}")
-        config.estimators[name] = checked.model_dump(exclude={"name"})
-    return config
+    content = with_nulls(content)
+    if isinstance(estimators := content.get("estimators"), dict):
+        content["estimators"] = {
+            name: check(plugins.settings_model(ESTIMATORS, name, Settings), settings, f"{where}: estimators.{name}")
+            if name in ESTIMATORS
+            else settings
+            for name, settings in estimators.items()
+        }
+    return check(Config, content, where)
 
 
 def with_nulls(content):

@@ -5,27 +5,22 @@ import itertools
 import re
 from typing import NamedTuple
 
-from actdim import plugins, registry
+from actdim import plugins
 from actdim.datasets.dataset import check_class_weights, data_set
-from actdim.datasets.settings import Dataset
 from actdim.errors import UserError
 from actdim.models.summary import summarize_model
 from actdim.names import INPUT
-from actdim.training.settings import Seed, Training
+from actdim.provenance import digest_of, settings_that_count
+from actdim.training.settings import NAMED_SECTIONS, RunSettings, TrainingSection
 from actdim.validation import Settings, check
 
-SECTIONS = ("dataset", "model", "training")
-
-
-REGISTERED = {"dataset": (registry.DATASETS, Dataset), "model": (registry.MODELS, Settings)}
+SECTIONS = (*NAMED_SECTIONS, "training")
 
 
 def run_settings(study, chosen, where):
-    """Return the settings of the run of a study that the grid values `chosen` and a seed make.
+    """Return the RunSettings that the values `chosen` from the grid and a seed make of a study.
 
     study: the content of a study's YAML file; chosen: {grid key: value, ..., "seed": int}.
-    Returns plain nested dicts with every default filled in: dataset, model, training and seed; the length of
-    training is not among them (see `stages`), for a run that trains longer is the same run.
     Raises UserError that names `where`, the key and what would be right.
     """
     sections = {}
@@ -38,20 +33,26 @@ def run_settings(study, chosen, where):
     for key in sorted(chosen.keys() - {"seed"}, key=lambda key: (not key.endswith(".name"), key)):
         section, name = locate(key, sections, where)
         sections[section][name] = chosen[key]
-    training = check(Training, sections["training"], f"{where}: training")
-    return {
-        **{name: check_registered(name, sections[name], f"{where}: {name}") for name in REGISTERED},
-        "training": training.model_dump(mode="json", exclude={"epochs", "steps"}),
-        "seed": check(Seed, {"seed": chosen.get("seed", 0)}, where).seed,
+    checked = {
+        section: plugins.check_named(table, sections[section], f"{where}: {section}", base)
+        for section, (table, base) in NAMED_SECTIONS.items()
     }
+    training = check(TrainingSection, sections["training"], f"{where}: training").without_length()
+    return check(RunSettings, {**checked, "training": training, "seed": chosen.get("seed", 0)}, where)
+
+
+def planned_digest(counted, stage):
+    """Return a digest of what decides about the checkpoints of a Stage; counted: see Run."""
+    return digest_of(counted, stage.kept)
 
 
 def locate(key, sections, where):
     """Return (section, setting) for a grid key: `weight_decay`, or `model.name` where two sections have it."""
     if key.removeprefix("training.") in ("epochs", "steps"):
         raise UserError(f"{where}: {key}: is the same for all runs of a study; state it in training")
-    known = {name: schema_of(name, sections[name], f"{where}: {name}").model_fields for name in REGISTERED}
-    known["training"] = Training.model_fields
+    known = {"training": TrainingSection.model_fields}
+    for named, (table, base) in NAMED_SECTIONS.items():
+        known[named] = plugins.model_named(table, sections[named], f"{where}: {named}", base).model_fields
     section, dot, name = key.rpartition(".")
     places = [s for s, fields in known.items() if name in fields and (s == section or not dot)]
     if len(places) == 1:
@@ -64,22 +65,6 @@ def locate(key, sections, where):
     raise UserError(f"{where}: {key}: no setting of dataset, model or training; {hint}")
 
 
-def schema_of(kind, section, where):
-    """Return the pydantic model of a dataset or model section; UserError where it names no known function."""
-    table, base = REGISTERED[kind]
-    if "name" not in section:
-        raise UserError(f"{where}.name: missing; known: {', '.join(table)}")
-    try:
-        return plugins.settings_of(plugins.find(table, section["name"]), base)
-    except UserError as error:
-        raise UserError(f"{where}.name: {error}") from None
-
-
-def check_registered(kind, section, where):
-    """Return a dataset or model section as a dict with every default filled in."""
-    return check(schema_of(kind, section, where), section, where).model_dump(mode="json")
-
-
 LONGEST = 200  # characters of a name in a path; a file system takes 255, of which endings are a part
 
 
@@ -89,7 +74,8 @@ class Run(NamedTuple):
     study: str
     name: str  # weight_decay~0.001/dropout~0/seed~0
     chosen: dict  # {"weight_decay": 0.001, "dropout": 0.0, "seed": 0}
-    settings: dict  # see settings.run_settings
+    settings: RunSettings
+    counted: dict  # settings that count for the digest of its results; see provenance.settings_that_count
 
 
 def make_runs(study, file, content, where):
@@ -108,13 +94,13 @@ def make_runs(study, file, content, where):
                     raise UserError(f"{where}: grid.{key}: should be numbers or names; write a study for each of these")
             settings = run_settings(content, chosen, where)
             for key, value in chosen.items():
-                if value is None and value_of(key, content) is not None:  # null is how a run's name says "has none"
+                if value is None and stated_value(key, content) is not None:  # null is how a run's name says "has none"
                     raise UserError(f"{where}: grid.{key}: null, where the study has a value; list that in the grid")
-            chosen = {**{key: value_of(key, settings) for key in keys}, "seed": chosen["seed"]}
+            chosen = {**{key: chosen_value(key, settings) for key in keys}, "seed": settings.seed}
             name = "/".join(f"{key}~{value_text(value, f'{where}: grid.{key}')}" for key, value in chosen.items())
             if name in runs:
                 raise UserError(f"{where}: grid: item {number + 1} makes the run {name} a second time; write it once")
-            runs[name] = Run(study, name, chosen, settings)
+            runs[name] = Run(study, name, chosen, settings, settings_that_count(settings))
             try:
                 layers_of(runs[name], file.activations.layers)
                 check_training(runs[name])
@@ -125,13 +111,13 @@ def make_runs(study, file, content, where):
 
 def check_training(run):
     """Check what training asks of the data set and the model; UserError where they lack it."""
-    bottleneck, weights = run.settings["training"]["bottleneck"], run.settings["training"]["class_weights"]
+    bottleneck, weights = run.settings.training.bottleneck, run.settings.training.class_weights
     if bottleneck:
-        if bottleneck["layer"] == "all":
+        if bottleneck.layer == "all":
             raise UserError("training.bottleneck.layer: should be a module of the model, not 'all'")
-        check_layers(run, [bottleneck["layer"]], "training.bottleneck.layer")
+        check_layers(run, [bottleneck.layer], "training.bottleneck.layer")
     if isinstance(weights, list):
-        check_class_weights(weights, data_set(run.settings).classes)
+        check_class_weights(weights, data_set(run.settings.dataset).classes)
 
 
 def check_layers(run, layers, where):
@@ -144,12 +130,19 @@ def check_layers(run, layers, where):
         raise UserError(f"{where}: {str(error).removeprefix('activations.layers: ')}") from None
 
 
-def value_of(key, settings):
-    """Return the value of a grid key in a run's settings; None where its model or data set has no such setting."""
+def chosen_value(key, settings):
+    """Return what the settings of a run have for a key of the grid, as a number or a text.
+
+    None where its model or data set has no such setting. A schedule stands for its name.
+    """
+    value = stated_value(key, {section: dict(getattr(settings, section)) for section in SECTIONS})
+    return getattr(value, "name", "given") if isinstance(value, Settings) else value
+
+
+def stated_value(key, sections):
+    """Return the value of a key of the grid in {section: {setting: value}}; None where none has it."""
     section, dot, name = key.rpartition(".")
-    sections = [section] if dot else ("dataset", "model", "training")
-    value = next((settings[section][name] for section in sections if name in settings[section]), None)
-    return value.get("name", "given") if isinstance(value, dict) else value
+    return next((sections[part][name] for part in ([section] if dot else SECTIONS) if name in sections[part]), None)
 
 
 def value_text(value, where):

@@ -1,46 +1,44 @@
-"""The stages of training, and the epochs or steps that keep a checkpoint."""
+"""The stages of a study's trainings, and the epochs or steps that keep a checkpoint."""
 
 from actdim.errors import UserError
-from actdim.training.settings import Length, stages
+from actdim.training.settings import TrainingLength
+from actdim.training.stages import make_stage
 from actdim.validation import check
 
 
-def stages_of_study(study, where):
-    """Return `stages` of the content of a study's file, whose other settings of training may come from its grid."""
-    stated = {key: value for key, value in study["training"].items() if key in Length.model_fields}
-    return stages(check(Length, stated, f"{where}: training"))
+def training_length(content, where):
+    """Return the TrainingLength in the content of a study's file, whose other settings may come from its grid."""
+    stated = {key: value for key, value in content["training"].items() if key in TrainingLength.model_fields}
+    return check(TrainingLength, stated, f"{where}: training")
 
 
-def kept_checkpoints(checkpoints, read, ends, unit, where):
-    """Return the units with a checkpoint, sorted; UserError where one is never reached.
+def make_stages(length, checkpoints):
+    """Return the Stages of a TrainingLength that keep `checkpoints`."""
+    return [
+        make_stage(checkpoints, until, previous)
+        for previous, until in zip([None, *length.ends], length.ends, strict=False)
+    ]
 
-    read: {section: settings} that name in `at` the checkpoints they read; UserError where there is none.
+
+def check_checkpoints(checkpoints, length, wanted, where):
+    """Raise UserError where training ends before a checkpoint, or a section wants one that is not kept.
+
+    wanted: {section of the study: its settings, or None}; their `at` is the checkpoints that they read.
     """
-    kept = sorted({*checkpoints, *ends})
-    beyond = [at for at in kept if at > ends[-1]]
+    beyond = [at for at in sorted(set(checkpoints)) if at > length.ends[-1]]
     if beyond:
-        raise UserError(f"{where}: checkpoints: training ends at {unit} {ends[-1]}, before {numbers(beyond)}")
-    for section, settings in read.items():
-        missing = sorted(set(settings.at) - set(kept)) if settings else []
+        raise UserError(
+            f"{where}: checkpoints: training ends at {length.unit} {length.ends[-1]}, before {numbers(beyond)}"
+        )
+    kept = {*checkpoints, *length.ends}
+    for section, settings in wanted.items():
+        missing = sorted(set(settings.at) - kept) if settings else []
         if missing:
             raise UserError(
-                f"{where}: {section}.at: no checkpoint at {numbers(missing)}; checkpoints has {numbers(kept)}"
+                f"{where}: {section}.at: no checkpoint at {numbers(missing)}; checkpoints has {numbers(sorted(kept))}"
             )
-    return kept
 
 
 def numbers(values):
     """Return numbers as text: 1, 2, 3."""
     return ", ".join(map(str, values))
-
-
-def stage_of(study, at):
-    """Return the end of the stage whose job keeps the checkpoint of an epoch or step."""
-    return next(until for until in study.stages if at <= until)
-
-
-def evaluated(study, training, start, until):
-    """Return the epochs or steps after `start`, up to `until`, that have a row in metrics.csv."""
-    every = training["evaluate_every"]
-    regular = range((start // every + 1) * every, until + 1, every)
-    return sorted({*regular, *(at for at in study.kept if start < at <= until)})

@@ -1,4 +1,4 @@
-"""The configuration and the studies it names, checked, and what follows from them: runs, stages, layers, paths."""
+"""A study: its YAML file, checked, and what follows from it."""
 
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -11,21 +11,19 @@ from actdim.models.summary import summarize_model
 from actdim.neighbors.settings import Neighbors
 from actdim.study.config import load_config
 from actdim.study.runs import Run, check_layers, make_runs
-from actdim.study.stages import kept_checkpoints, stages_of_study
+from actdim.study.stages import check_checkpoints, make_stages, training_length
 from actdim.study.yaml_files import read_yaml
+from actdim.training.stages import Stage
 from actdim.validation import OneOrMore, Settings, Unit, Units, check
+
+PROBES = {"directions": DirectionsOfStudy, "functional_dimension": FunctionalDimensionOfStudy}
+FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
 
 
 class Checkpoints(Settings):
-    """The epochs or steps of which to keep a checkpoint."""
+    """The section of a study that says which checkpoints to keep."""
 
     checkpoints: Annotated[list[Unit], Field(min_length=1)]
-
-
-PROBES = {"directions": DirectionsOfStudy, "functional_dimension": FunctionalDimensionOfStudy}
-
-
-FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
 
 
 class Activations(Settings):
@@ -64,14 +62,21 @@ class Study(NamedTuple):
 
     name: str
     unit: str  # "epochs" or "steps"
-    stages: list[int]  # the unit at which each training job ends
-    kept: list[int]  # units with a checkpoint; a stage's end always has one
+    stages: list[Stage]  # of the training of each run, one job each
     activations: Activations
     neighbors: Neighbors
     directions: DirectionsOfStudy | None
     functional_dimension: FunctionalDimensionOfStudy | None
     figures: list[str]
     runs: dict[str, Run]
+
+    def stage_with(self, checkpoint):
+        """Return the Stage that keeps a checkpoint."""
+        return next(stage for stage in self.stages if checkpoint in stage.kept)
+
+    def stage_until(self, end):
+        """Return the Stage that ends at an epoch or step."""
+        return next(stage for stage in self.stages if stage.until == end)
 
 
 def load_all(content):
@@ -90,20 +95,19 @@ def load_study(name, config, folder="studies"):
     content = read_yaml(path)
     file = check(StudyFile, content, where)
     runs = make_runs(name, file, content, where)
-    unit, ends = stages_of_study(content, where)
+    length = training_length(content, where)
     for run in runs.values():
-        if ends[-1] > 0 and not summarize_model(run, file.activations.layers).trainable:
-            raise UserError(f"{where}: model: {run.settings['model']['name']} has nothing to train; write epochs: 0")
+        if length.ends[-1] > 0 and not summarize_model(run, file.activations.layers).trainable:
+            raise UserError(f"{where}: model: {run.settings.model.name} has nothing to train; write epochs: 0")
     probes = {key: probe(key, config, file, where) for key in PROBES}
-    read = {"activations": file.activations, **probes}
     if probes["directions"]:
         for run in runs.values():
             check_layers(run, probes["directions"].layers, f"{where}: directions.layers")
+    check_checkpoints(file.checkpoints, length, {"activations": file.activations, **probes}, where)
     return Study(
         name=name,
-        unit=unit,
-        stages=ends,
-        kept=kept_checkpoints(file.checkpoints, read, ends, unit, where),
+        unit=length.unit,
+        stages=make_stages(length, file.checkpoints),
         activations=file.activations,
         neighbors=check(Neighbors, {**config.neighbors.model_dump(), **file.neighbors}, f"{where}: neighbors"),
         **probes,

@@ -47,11 +47,11 @@ def wildcards_of(rule, path):
     return re.fullmatch(parts.replace("(?P<run>[^/]+)", "(?P<run>.+)"), path).groupdict()
 
 
-def checkpoint_folders(study):
-    """Return the checkpoint folders of a study: one for each run and stage."""
+def checkpoint_folders(study, runs=None):
+    """Return the checkpoint folders of some runs of a study (None: of all): one for each run and stage."""
     return [
-        CHECKPOINTS.format(study=study.name, run=run, until=until)
-        for run, until in itertools.product(study.runs, study.stages)
+        CHECKPOINTS.format(study=study.name, run=run, until=stage.until)
+        for run, stage in itertools.product(study.runs if runs is None else runs, study.stages)
     ]
 
 

@@ -28,19 +28,17 @@ def batches(n, batch_size):
 
 def take_batch(samples, settings, step):
     """Return (inputs, labels) of a step's batch as the model reads them; settings, seed and step alone decide it."""
-    n, size = len(samples.labels), settings["training"]["batch_size"]
+    n, size = len(samples.labels), settings.training.batch_size
     epoch, number = divmod(step, batches(n, size))
-    augmentation = settings["dataset"]["augmentation"]
-    drawn = draw_epoch(
-        n, settings["seed"], epoch, augmentation["crop"], augmentation["rotation"], samples.labels.device
-    )
+    augmentation = settings.dataset.augmentation
+    drawn = draw_epoch(n, settings.seed, epoch, augmentation.crop, augmentation.rotation, samples.labels.device)
     part = slice(number * size, (number + 1) * size)
     rows = drawn.order[part]
     inputs = samples.inputs[rows]
-    if any(augmentation.values()):
-        flips = drawn.flips[part] if augmentation["flip"] else None
-        angles = drawn.angles[part] if augmentation["rotation"] else None
-        inputs = augment(inputs, augmentation["crop"], drawn.offsets[part], flips, angles)
+    if augmentation.is_on:
+        flips = drawn.flips[part] if augmentation.flip else None
+        angles = drawn.angles[part] if augmentation.rotation else None
+        inputs = augment(inputs, augmentation.crop, drawn.offsets[part], flips, angles)
     return normalize(inputs, samples), samples.labels[rows]
 
 

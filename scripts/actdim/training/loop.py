@@ -18,7 +18,9 @@ from actdim.storage.json_files import read_json, write_json
 from actdim.training import checkpoints
 from actdim.training.batches import batches
 from actdim.training.reproducible import keep_memory, make_deterministic
+from actdim.training.stages import TrainingJob
 from actdim.training.step import begin, learning_rate, mixed_precision, train_step
+from actdim.validation import check
 
 
 def resume_of(checkpoints):
@@ -35,9 +37,8 @@ EVALUATION_VALUES = 1 << 22  # in a batch, for large images fill the memory
 def train(run, output, previous=None, save_every=10.0):
     """Train one stage of a run; leave its kept checkpoints and metrics.csv in the folder `output`.
 
-    run: what the stage is: settings (dataset, model, training, seed), unit ("epochs" or "steps"), start, until,
-    kept (the units at which to keep a checkpoint), and whatever else its checkpoints should say of it.
-    previous: the checkpoint to go on from, where start > 0. save_every: seconds between resume states.
+    run: the TrainingJob; previous: the checkpoint to go on from, where another stage comes before;
+    save_every: seconds between resume states.
 
     All lies in `<output>.resume` until the stage is complete; that folder states the run it belongs to, and a
     stage that was killed goes on from there. Raises UserError where `output` is there already.
@@ -45,25 +46,25 @@ def train(run, output, previous=None, save_every=10.0):
     output, resume = Path(output), resume_of(output)
     if output.exists() and any(output.iterdir()):
         raise UserError(f"{output}: already there; remove it to train again, or choose another --output")
-    training = run["settings"]["training"]
-    make_deterministic(training["threads"])
+    training, stage = run.settings.training, run.stage
+    make_deterministic(training.threads)
     keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data = load_data(run["settings"], device)
-    learner = begin(run["settings"], data["train"])
-    per_unit = batches(len(data["train"].labels), training["batch_size"]) if run["unit"] == "epochs" else 1
+    data = load_data(run.settings, device)
+    learner = begin(run.settings, data["train"])
+    per_unit = batches(len(data["train"].labels), training.batch_size) if run.unit == "epochs" else 1
     found = open_resume(run, resume, previous)
     remedy = AGAIN if found and found.parent == resume else TRAIN_AGAIN
     step, metrics = restore(found, run, learner, device, remedy)
 
-    until = run["until"] * per_unit
-    print(f"training on {device} from {run['unit'][:-1]} {step / per_unit:g} to {run['until']}", flush=True)
+    until, evaluated = stage.until * per_unit, set(stage.evaluated(training.evaluate_every))
+    print(f"training on {device} from {run.unit[:-1]} {step / per_unit:g} to {stage.until}", flush=True)
     first, begun = step, time.monotonic()
     saved = begun
     while True:
         unit, rest = divmod(step, per_unit)
-        keep = rest == 0 and unit in run["kept"]
-        if keep or (rest == 0 and unit % training["evaluate_every"] == 0 and unit not in metrics):
+        keep = rest == 0 and unit in stage.kept
+        if keep or (rest == 0 and unit in evaluated and unit not in metrics):
             metrics[unit] = {
                 "learning_rate": learning_rate(training, step, per_unit),
                 **evaluate(learner, data, training),
@@ -76,14 +77,16 @@ def train(run, output, previous=None, save_every=10.0):
         if time.monotonic() - saved >= save_every:
             checkpoints.save(resume / "state.pt", snapshot(run, step, metrics, learner))
             saved = time.monotonic()
-        train_step(learner, data["train"], run["settings"], step, per_unit)
+        train_step(learner, data["train"], run.settings, step, per_unit)
         step += 1
     finish(run, resume, output, metrics)
 
 
 def load_data(settings, device):
     """Return {split: Samples} of a run, whole and on the device."""
-    return {name: on_device(split, data_set(settings), device) for name, split in load_samples(settings).items()}
+    data = data_set(settings.dataset)
+    splits = load_samples(settings.dataset, settings.seed)
+    return {name: on_device(split, data, device) for name, split in splits.items()}
 
 
 @torch.no_grad()
@@ -117,13 +120,13 @@ def progress(run, unit, row, done, left, seconds):
         f"{split} loss {row[f'{split}_loss']:.4f} accuracy {row[f'{split}_accuracy']:.4f}"
         for split in ("train", "validation")
     )
-    return f"{run['unit'][:-1]} {unit}/{run['until']}  {'  '.join(accuracies)}  {rest}"
+    return f"{run.unit[:-1]} {unit}/{run.stage.until}  {'  '.join(accuracies)}  {rest}"
 
 
 def snapshot(run, step, metrics, learner):
     """Return everything that training needs to go on from here."""
     return {
-        "run": json.dumps(run),
+        "run": run.model_dump_json(),
         "step": step,
         "metrics": metrics,
         "model": learner.model.state_dict(),
@@ -143,12 +146,12 @@ def open_resume(run, resume, previous):
     if not try_lock(os.open(resume, os.O_RDONLY)):
         raise UserError(f"{resume}: another process is training there; wait for it or stop it")
     statement = resume / "run.json"
-    if not statement.exists() or read_json(statement, TRAIN_AGAIN) != json.loads(json.dumps(run)):
+    if not statement.exists() or read_json(statement, TRAIN_AGAIN) != run.model_dump(mode="json"):
         if any(resume.iterdir()):
             print(f"{resume}: left by a run with other settings or code; starting anew", flush=True)
         for file in resume.iterdir():
             file.unlink()
-        write_json(statement, run)
+        write_json(statement, run.model_dump(mode="json"))
     return max(resume.glob("*.pt"), key=lambda file: file.stat().st_mtime_ns, default=previous)
 
 
@@ -160,8 +163,8 @@ def restore(checkpoint, run, learner, device, remedy):
     if checkpoint is None:
         return 0, {}
     state = checkpoints.load(checkpoint, device, remedy)
-    theirs = json.loads(state["run"])
-    if theirs["settings"] != run["settings"] or theirs["unit"] != run["unit"]:
+    theirs = check(TrainingJob, json.loads(state["run"]), str(checkpoint))
+    if theirs.settings != run.settings or theirs.unit != run.unit:
         raise UserError(f"{checkpoint}: of a run with other settings; train that stage again")
     learner.model.load_state_dict(state["model"])
     learner.optimizer.load_state_dict(state["optimizer"])
@@ -176,8 +179,7 @@ def restore(checkpoint, run, learner, device, remedy):
 
 def finish(run, resume, output, metrics):
     """Turn the complete resume folder into the output: checkpoints, metrics.csv, and run.json that says what it is."""
-    own = [unit for unit in sorted(metrics) if unit > run["start"] or run["start"] == 0]
-    rows = [{run["unit"][:-1]: unit, **metrics[unit]} for unit in own]
+    rows = [{run.unit[:-1]: unit, **metrics[unit]} for unit in sorted(metrics) if unit >= run.stage.first_row]
     with atomic_write(resume / "metrics.csv") as beside, open(beside, "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()

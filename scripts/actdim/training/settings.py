@@ -1,10 +1,20 @@
-"""How to train, as a study states it."""
+"""How to train, as a study states it, and all settings of a run."""
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, WrapValidator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
-from actdim.validation import Count, NonNegative, Rate, Settings, Unit
+from actdim import plugins, registry
+from actdim.datasets.settings import DatasetSettings
+from actdim.validation import ALREADY_CHECKED, Count, Named, NonNegative, Rate, Settings, Unit, any_settings
 
 # The ends of the stages of training, one job each; one number is one stage.
 Stages = Annotated[
@@ -13,33 +23,29 @@ Stages = Annotated[
 
 
 def balanced_or_stated(value, checked):
-    """Say of wrong weights of the classes in one line what would be right."""
+    """Say in one line what would be right where the weights of the classes are wrong."""
     try:
         return checked(value)
     except ValidationError:
         raise ValueError(f"should be balanced, or a list with a number above 0 for each class, not {value!r}") from None
 
 
-# balanced: n / (classes * n of the class). None is 0, for a batch may have samples of that class alone.
+# A list with a weight of 0 is refused, because a batch may have samples of that class alone.
 ClassWeights = Annotated[
     Literal["balanced"] | list[Annotated[float, Field(gt=0)]] | None, WrapValidator(balanced_or_stated)
 ]
 
 
-class Seed(Settings):
-    """What makes runs of the same settings differ."""
-
-    seed: Unit = 0
-
-
 class Schedule(Settings):
     """The learning rate over training, as a factor of `lr`; lengths in the study's unit, epochs or steps."""
 
-    name: Literal["constant", "cosine", "steps"] = "constant"
-    length: Count | None = None  # of the cosine, down to 0; None: all of training
-    at: list[Count] = []  # of steps: where the rate falls
-    factor: Annotated[float, Field(gt=0)] = 0.1  # of steps: by which it does
-    warmup: Unit = 0  # linear from 0
+    name: Literal["constant", "cosine", "steps"] = Field("constant", description="how the learning rate changes")
+    length: Count | None = Field(
+        None, description="of a cosine: where it reaches 0; null: at the end of training, if that has one stage"
+    )
+    at: list[Count] = Field([], description="of steps: where the learning rate falls")
+    factor: float = Field(0.1, gt=0, description="of steps: what the learning rate is multiplied by each time")
+    warmup: Unit = Field(0, description="length of a linear warm-up from 0")
 
     @model_validator(mode="before")
     @classmethod
@@ -58,45 +64,67 @@ class Schedule(Settings):
 class Bottleneck(Settings):
     """The autoencoder-bottleneck regularizer; see bottleneck.py."""
 
-    layer: str
-    width: Count  # of the code
-    weight: Annotated[float, Field(gt=0)] = 1.0  # of the reconstruction error in the loss
-    burn_in: Unit = 0  # epochs or steps in which the autoencoder alone learns from it
+    layer: str = Field(description="the module whose output the autoencoder reconstructs")
+    width: Count = Field(description="numbers in the code")
+    weight: float = Field(1.0, gt=0, description="weight of the reconstruction error in the loss")
+    burn_in: Unit = Field(0, description="epochs or steps in which the autoencoder learns and the model ignores it")
 
 
-class Length(Settings):
-    """How long to train."""
+class TrainingSettings(Settings):
+    """How to train, but for the length."""
 
-    epochs: Stages | None = None  # 0: the model as it comes, such as pretrained
-    steps: Stages | None = None
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        "sgd", description="adam: weight decay is an L2 term of the loss; adamw: it is decoupled"
+    )
+    lr: float = Field(gt=0, description="learning rate, before its schedule")
+    momentum: Rate = Field(0.0, description="of sgd")
+    betas: tuple[Rate, Rate] = Field((0.9, 0.999), description="of adam and adamw")
+    weight_decay: NonNegative = Field(0.0, description="of all parameters of the model")
+    schedule: Schedule = Field(Schedule(), description="the learning rate over training")
+    batch_size: Count = Field(description="samples in a batch; an epoch leaves out the rest that fills no batch")
+    class_weights: ClassWeights = Field(
+        None,
+        description="weights of the classes in the loss: a number for each; balanced: n / (classes x n of the class)",
+    )
+    bottleneck: Bottleneck | None = Field(None, description="an autoencoder whose reconstruction error joins the loss")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the forward pass; auto: bfloat16 (mixed) on a GPU, float32 on a CPU"
+    )
+    compile: bool = Field(False, description="compile the model by torch.compile")
+    evaluate_every: Count = Field(1, description="epochs or steps between two rows of metrics.csv")
+    threads: Count = Field(1, description="CPU threads of a run; its weights depend on them")
+
+
+class TrainingLength(Settings):
+    """How long to train, in stages with a job each."""
+
+    epochs: Stages | None = Field(
+        None, description="where training ends, or the ends of its stages; 0: the model is not trained"
+    )
+    steps: Stages | None = Field(None, description="the same in steps of the optimizer, in place of epochs")
 
     @model_validator(mode="after")
     def is_clear(self):
         """It is in either epochs or steps, and stages follow each other."""
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("state either epochs or steps")
-        unit, ends = stages(self)
-        if ends != sorted(set(ends)):
-            raise ValueError(f"{unit} should be one number or several that increase")
+        if self.ends != sorted(set(self.ends)):
+            raise ValueError(f"{self.unit} should be one number or several that increase")
         return self
 
+    @property
+    def unit(self):
+        """epochs or steps."""
+        return "epochs" if self.steps is None else "steps"
 
-class Training(Length):
-    """How to train."""
+    @property
+    def ends(self):
+        """Where the stages end."""
+        return self.epochs if self.steps is None else self.steps
 
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"  # adam: coupled L2; adamw: decoupled weight decay
-    lr: Annotated[float, Field(gt=0)]
-    momentum: Rate = 0.0  # of sgd
-    betas: tuple[Rate, Rate] = (0.9, 0.999)  # of adam and adamw
-    weight_decay: NonNegative = 0.0
-    schedule: Schedule = Schedule()
-    batch_size: Count
-    class_weights: ClassWeights = None
-    bottleneck: Bottleneck | None = None
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 (mixed) on a GPU, float32 on a CPU
-    compile: bool = False  # by torch.compile
-    evaluate_every: Count = 1  # epochs or steps between rows of metrics.csv
-    threads: Count = 1  # CPU threads of a run; its result depends on them
+
+class TrainingSection(TrainingLength, TrainingSettings):
+    """The section `training` of a study."""
 
     @model_validator(mode="before")
     @classmethod
@@ -108,18 +136,48 @@ class Training(Length):
     @model_validator(mode="after")
     def cosine_has_a_length(self):
         """A cosine spans all of training where it has no length of its own."""
-        _, ends = stages(self)
-        if self.schedule.name == "cosine" and self.schedule.length is None:
-            if len(ends) > 1:
+        if self.schedule.name == "cosine":
+            if self.schedule.length is None and len(self.ends) > 1:
                 raise ValueError(
                     "a cosine over several stages states its length: schedule: {name: cosine, length: 200}"
                 )
-            self.schedule = self.schedule.model_copy(update={"length": max(1, ends[0])})
-        if self.schedule.name == "cosine" and ends[-1] > self.schedule.length:
-            raise ValueError(f"the cosine's length {self.schedule.length} should reach the end of training, {ends[-1]}")
+            if self.ends[-1] > (self.schedule.length or self.ends[-1]):
+                raise ValueError(
+                    f"the cosine's length {self.schedule.length} should reach the end of training, {self.ends[-1]}"
+                )
         return self
 
+    def without_length(self):
+        """Return the TrainingSettings, with the length that a cosine has."""
+        settings = {name: getattr(self, name) for name in TrainingSettings.model_fields}
+        if self.schedule.name == "cosine" and self.schedule.length is None:
+            settings["schedule"] = self.schedule.model_copy(update={"length": max(1, self.ends[0])})
+        return TrainingSettings(**settings)
 
-def stages(length):
-    """Return ("epochs" or "steps", the ends of the stages) of a Length."""
-    return ("steps", length.steps) if length.epochs is None else ("epochs", length.epochs)
+
+# Sections that name a function: {section: (the table of known functions, the settings that all of them take)}.
+NAMED_SECTIONS = {"dataset": (registry.DATASETS, DatasetSettings), "model": (registry.MODELS, Named)}
+
+
+class RunSettings(Settings):
+    """What decides about the numbers of a run, but for the length of training: trained longer, it is the same run.
+
+    `dataset` and `model` also have the settings of the functions that they name. Stored as the plain values of
+    model_dump(mode="json"), it is read back by `check`; keys that an older version lacked get their defaults.
+    """
+
+    dataset: SerializeAsAny[DatasetSettings]
+    model: SerializeAsAny[Named]
+    training: TrainingSettings
+    seed: Unit = 0
+
+    @field_validator(*NAMED_SECTIONS, mode="before")
+    @classmethod
+    def has_settings_of_its_function(cls, content, info):
+        """Check a section by the signature of the function that it names."""
+        if not isinstance(content, dict):
+            return content
+        table, base = NAMED_SECTIONS[info.field_name]
+        if info.context == ALREADY_CHECKED:  # does not import the function's module, which may take seconds
+            return any_settings(base).model_validate(content)
+        return plugins.settings_model(table, content.get("name"), base).model_validate(content)

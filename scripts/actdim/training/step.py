@@ -25,15 +25,15 @@ class Learner(NamedTuple):
 
 def begin(settings, train):
     """Return the Learner that a run's seed makes for the training Samples."""
-    torch.manual_seed(settings["seed"])
-    device, training = train.labels.device, settings["training"]
+    torch.manual_seed(settings.seed)
+    device, training = train.labels.device, settings.training
     model = build_model(settings, device)
     autoencoder, watched = None, {}
-    if training["bottleneck"]:
-        watched = watch(model, training["bottleneck"]["layer"])
-        autoencoder = make_autoencoder(training["bottleneck"]["width"], model, watched, train, settings["seed"])
-    weights = class_weights(training["class_weights"], train.labels, data_set(settings).classes)
-    if training["compile"]:
+    if training.bottleneck:
+        watched = watch(model, training.bottleneck.layer)
+        autoencoder = make_autoencoder(training.bottleneck.width, model, watched, train, settings.seed)
+    weights = class_weights(training.class_weights, train.labels, data_set(settings.dataset).classes)
+    if training.compile:
         model.compile()
     return Learner(model, make_optimizer(training, model, autoencoder), weights, autoencoder, watched)
 
@@ -49,14 +49,14 @@ def make_autoencoder(width, model, watched, train, seed):
 
 def make_optimizer(training, model, autoencoder):
     """Return the optimizer of all weights; weight decay is for the model's."""
-    groups = [{"params": model.parameters(), "weight_decay": training["weight_decay"]}]
+    groups = [{"params": model.parameters(), "weight_decay": training.weight_decay}]
     if autoencoder:
         groups.append({"params": autoencoder.parameters(), "weight_decay": 0.0})
-    common = {"lr": training["lr"], "fused": True}
-    if training["optimizer"] == "sgd":
-        return torch.optim.SGD(groups, momentum=training["momentum"], **common)
-    make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training["optimizer"]]
-    return make(groups, betas=tuple(training["betas"]), **common)
+    common = {"lr": training.lr, "fused": True}
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=training.momentum, **common)
+    make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimizer]
+    return make(groups, betas=training.betas, **common)
 
 
 def class_weights(wanted, labels, classes):
@@ -75,20 +75,20 @@ def class_weights(wanted, labels, classes):
 
 def learning_rate(training, step, per_unit):
     """Return the learning rate of the given step (0 is the first)."""
-    schedule, at = training["schedule"], step / per_unit
-    lr = training["lr"]
-    if schedule["warmup"]:
-        lr *= min(1.0, (step + 1) / (schedule["warmup"] * per_unit))
-    if schedule["name"] == "cosine":
-        lr *= 0.5 * (1 + math.cos(math.pi * min(1.0, at / schedule["length"])))
-    if schedule["name"] == "steps":
-        lr *= schedule["factor"] ** sum(at >= fall for fall in schedule["at"])
+    schedule, at = training.schedule, step / per_unit
+    lr = training.lr
+    if schedule.warmup:
+        lr *= min(1.0, (step + 1) / (schedule.warmup * per_unit))
+    if schedule.name == "cosine":
+        lr *= 0.5 * (1 + math.cos(math.pi * min(1.0, at / schedule.length)))
+    if schedule.name == "steps":
+        lr *= schedule.factor ** sum(at >= fall for fall in schedule.at)
     return lr
 
 
 def train_step(learner, train, settings, step, per_unit):
     """Take one step of the optimizer on the step's batch. Nothing here waits for the device."""
-    training = settings["training"]
+    training = settings.training
     inputs, labels = take_batch(train, settings, step)
     for group in learner.optimizer.param_groups:
         group["lr"] = learning_rate(training, step, per_unit)
@@ -98,16 +98,16 @@ def train_step(learner, train, settings, step, per_unit):
         logits = learner.model(inputs)
     loss = cross_entropy(logits.float(), labels, learner.class_weights)
     if learner.autoencoder:
-        bottleneck = training["bottleneck"]
+        bottleneck = training.bottleneck
         activations = learner.watched["output"]
-        if step < bottleneck["burn_in"] * per_unit:
+        if step < bottleneck.burn_in * per_unit:
             activations = activations.detach()
-        loss = loss + bottleneck["weight"] * learner.autoencoder.error(activations)
+        loss = loss + bottleneck.weight * learner.autoencoder.error(activations)
     loss.backward()
     learner.optimizer.step()
 
 
 def mixed_precision(training, device):
     """Return the context in which the model computes: bfloat16 where the setting says so, weights in float32."""
-    half = training["precision"] == "bfloat16" or (training["precision"] == "auto" and device.type == "cuda")
+    half = training.precision == "bfloat16" or (training.precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, torch.bfloat16, enabled=half)

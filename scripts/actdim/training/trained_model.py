@@ -9,6 +9,9 @@ import torch
 from actdim.models.build import build_model
 from actdim.training import checkpoints
 from actdim.training.reproducible import keep_memory, make_deterministic
+from actdim.training.settings import RunSettings
+from actdim.training.stages import TrainingJob
+from actdim.validation import check
 
 
 class Trained(NamedTuple):
@@ -16,7 +19,7 @@ class Trained(NamedTuple):
 
     model: torch.nn.Module
     device: torch.device
-    settings: dict  # of its run; see settings.run_settings
+    settings: RunSettings
     source: dict  # for results to say: study, chosen, settings, unit, checkpoint, metrics, weight_norm
 
 
@@ -26,23 +29,22 @@ def load_trained(path):
     weight_norm is the Euclidean norm of all parameters. A metric that is nan or infinite (diverged) is None.
     """
     state = checkpoints.load(path)
-    run = json.loads(state["run"])
-    settings = run["settings"]
-    make_deterministic(settings["training"]["threads"])
+    job = check(TrainingJob, json.loads(state["run"]), str(path))
+    make_deterministic(job.settings.training.threads)
     keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_model(settings, device).eval()
+    model = build_model(job.settings, device).eval()
     model.load_state_dict(state["model"])
     unit, metrics = max(state["metrics"].items())
     squares = sum(weights.detach().double().square().sum().item() for weights in model.parameters())
     measured = {**metrics, "weight_norm": math.sqrt(squares)}
     del measured["learning_rate"]
     source = {
-        "study": run["study"],
-        "chosen": run["chosen"],
-        "settings": settings,
-        "unit": run["unit"],
+        "study": job.study,
+        "chosen": job.chosen,
+        "settings": job.settings.model_dump(mode="json"),
+        "unit": job.unit,
         "checkpoint": unit,
         **{name: value if math.isfinite(value) else None for name, value in measured.items()},
     }
-    return Trained(model, device, settings, source)
+    return Trained(model, device, job.settings, source)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from actdim.provenance import digest_of
 from actdim.storage.json_files import read_json, write_json
 from actdim.study.config import Config
 from actdim.study.study import Study
-from actdim.validation import digest
+from actdim.validation import ALREADY_CHECKED
 
 FOLDER = Path(".snakemake/actdim")
 
@@ -21,7 +22,7 @@ PLANNED = TypeAdapter(tuple[Config, dict[str, Study]])
 
 def file_of(config):
     """Return the path that holds what follows from a configuration, as Snakemake has read it."""
-    return FOLDER / f"planned-{digest(config)}.json"
+    return FOLDER / f"planned-{digest_of(config)}.json"
 
 
 def keep(config, checked, studies):
@@ -32,4 +33,4 @@ def keep(config, checked, studies):
 def kept(config):
     """Return the Config and {name: Study} kept for a configuration; None where none were."""
     file = file_of(config)
-    return PLANNED.validate_python(read_json(file)["planned"]) if file.exists() else None
+    return PLANNED.validate_python(read_json(file)["planned"], context=ALREADY_CHECKED) if file.exists() else None

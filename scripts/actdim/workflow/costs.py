@@ -22,7 +22,6 @@ from actdim.neighbors.decimation import PARTS
 from actdim.provenance import made_by
 from actdim.storage.hdf5 import IN_MEMORY
 from actdim.study.runs import modules_of
-from actdim.study.stages import evaluated, stage_of
 from actdim.study.targets import (
     ACTIVATIONS,
     CHECKPOINTS,
@@ -37,6 +36,7 @@ from actdim.training import checkpoints
 from actdim.training.batches import batches
 from actdim.training.loop import EVALUATION_BATCH, evaluate, snapshot
 from actdim.training.reproducible import make_deterministic
+from actdim.training.stages import TrainingJob
 from actdim.training.step import begin, train_step
 from actdim.workflow.resources import changes_of, decomposing, probed, shape_of_jacobian
 
@@ -87,12 +87,12 @@ def kind_of(settings):
 
     But momentum needs a buffer, and so does its checkpoint.
     """
-    data = data_set(settings)
-    altered = {key: bool(value) for key, value in settings["dataset"]["augmentation"].items()}
-    training = {**settings["training"], "momentum": settings["training"]["momentum"] > 0}
-    training = {key: value for key, value in training.items() if key not in ("schedule", "evaluate_every")}
-    samples = samples_made_up(data, training["batch_size"])
-    kind = [data._replace(sizes=samples, load=None), altered, settings["model"], training]
+    data = data_set(settings.dataset)
+    altered = {key: bool(value) for key, value in settings.dataset.augmentation}
+    training = settings.training.model_dump(mode="json", exclude={"schedule", "evaluate_every"})
+    training["momentum"] = settings.training.momentum > 0
+    samples = samples_made_up(data, settings.training.batch_size)
+    kind = [data._replace(sizes=samples, load=None), altered, settings.model.model_dump(mode="json"), training]
     return json.dumps(without_floats(kind), sort_keys=True)
 
 
@@ -108,18 +108,18 @@ def without_floats(value):
 def measure(study, run):
     """Return the Measured of a run: of a few steps, an evaluation and a dump on made-up samples, nothing written."""
     # Compiling would take a minute; what it gains is not counted.
-    settings = {**run.settings, "training": {**run.settings["training"], "compile": False}}
-    training = settings["training"]
-    make_deterministic(training["threads"])
-    samples = made_up(data_set(settings), training["batch_size"])
+    training = run.settings.training.model_copy(update={"compile": False})
+    settings = run.settings.model_copy(update={"training": training})
+    make_deterministic(training.threads)
+    samples = made_up(data_set(settings.dataset), training.batch_size)
     learner = begin(settings, samples)
 
     def step(number):
-        train_step(learner, samples, settings, number, batches(len(samples.labels), training["batch_size"]))
+        train_step(learner, samples, settings, number, batches(len(samples.labels), training.batch_size))
 
     fresh = size_of_checkpoint(study, run, learner, {})
     steps = [0.0]  # of a model that is not trained
-    if study.stages[-1] > 0:
+    if study.stages[-1].until > 0:
         timed(step, 0)  # the first one also prepares
         steps = [timed(step, 1)]
         while sum(steps) < 1 and len(steps) < 20:
@@ -132,7 +132,9 @@ def measure(study, run):
     evaluation /= 2 * len(few.labels)
     ablated = modules_of(run, study.directions.layers) if study.directions else []
     rows = {
-        unit: {"learning_rate": training["lr"], **metrics} for unit in evaluated(study, training, -1, study.kept[-1])
+        unit: {"learning_rate": training.lr, **metrics}
+        for stage in study.stages
+        for unit in stage.evaluated(training.evaluate_every)
     }
     return Measured(
         step=min(steps),
@@ -196,18 +198,16 @@ def measure_changes(model, name, samples, evaluation):
 
 def size_of_checkpoint(study, run, learner, metrics):
     """Return the bytes of a checkpoint as training would save it."""
-    content = {
-        "study": study.name,
-        "chosen": run.chosen,
-        "settings": run.settings,
-        "unit": study.unit,
-        "start": 0,
-        "until": study.stages[-1],
-        "kept": study.kept,
-        "made_by": made_by("train.py", *plugins.code_of(run.settings), libraries=("torch", "numpy")),
-    }
+    job = TrainingJob(
+        study=study.name,
+        chosen=run.chosen,
+        settings=run.settings,
+        unit=study.unit,
+        stage=study.stages[-1],
+        made_by=made_by("train.py", *plugins.run_functions(run.settings), libraries=("torch", "numpy")),
+    )
     counter = Counter()
-    torch.save({"format": checkpoints.FORMAT, **snapshot(content, 0, metrics, learner)}, counter)
+    torch.save({"format": checkpoints.FORMAT, **snapshot(job, 0, metrics, learner)}, counter)
     return counter.size
 
 
@@ -226,24 +226,24 @@ class Counter(io.RawIOBase):
 
 def costs_of_run(study, run, measured):
     """Return {path: Cost} of what a run leaves, but for estimates from neighbor lists, which take a moment."""
-    training, sizes = run.settings["training"], data_set(run.settings).sizes
+    training, sizes = run.settings.training, data_set(run.settings.dataset).sizes
     at = {"study": study.name, "run": run.name}
     costs = {}
-    per_unit = batches(sizes["train"], training["batch_size"]) if study.unit == "epochs" else 1
-    for start, until in zip([0, *study.stages], study.stages, strict=False):
-        rows = evaluated(study, training, start or -1, until)
-        seconds = (until - start) * per_unit * measured.step + len(rows) * sum(sizes.values()) * measured.evaluation
-        size = sum(measured.checkpoints[kept > 0] for kept in study.kept if stage_of(study, kept) == until)
-        costs[CHECKPOINTS.format(**at, until=until)] = Cost(START_UP + seconds, training["threads"], size)
+    per_unit = batches(sizes["train"], training.batch_size) if study.unit == "epochs" else 1
+    for stage in study.stages:
+        steps, rows = (stage.until - stage.start) * per_unit, len(stage.evaluated(training.evaluate_every))
+        seconds = steps * measured.step + rows * sum(sizes.values()) * measured.evaluation
+        size = sum(measured.checkpoints[kept > 0] for kept in stage.kept)
+        costs[CHECKPOINTS.format(**at, until=stage.until)] = Cost(START_UP + seconds, training.threads, size)
     layers = summarize_model(run, study.activations.layers).layers
     costs.update(costs_of_probes(study, run, measured, at))
     for samples in sample_sets(study.activations):
         name, _, split = dump_of(samples)
         n = sizes[split]
         costs[ACTIVATIONS.format(**at, samples=name)] = Cost(
-            START_UP + n * measured.dump, training["threads"], n * measured.activations + HDF5
+            START_UP + n * measured.dump, training.threads, n * measured.activations + HDF5
         )
-        groups = data_set(run.settings).classes if samples.endswith(BY_CLASS) else 1
+        groups = data_set(run.settings.dataset).classes if samples.endswith(BY_CLASS) else 1
         for layer, features in layers.items():
             place = {**at, "samples": samples, "layer": layer}
             costs[NEIGHBORS.format(**place)] = cost_of_neighbors(study.neighbors, n, features, groups)
@@ -254,7 +254,7 @@ def costs_of_run(study, run, measured):
 
 def costs_of_probes(study, run, measured, at):
     """Return {path: Cost} of the measures that a run's checkpoints are probed for; at: its wildcards."""
-    sizes, threads, costs = data_set(run.settings).sizes, run.settings["training"]["threads"], {}
+    sizes, threads, costs = data_set(run.settings.dataset).sizes, run.settings.training.threads, {}
     if study.directions:
         units = summarize_model(run, study.directions.layers).units
         samples = probed(study.directions, sizes)
@@ -264,7 +264,9 @@ def costs_of_probes(study, run, measured, at):
             costs.update({DIRECTIONS.format(**at, at=f"{one:05d}", layer=layer): cost for one in study.directions.at})
     if study.functional_dimension:
         model = summarize_model(run, study.activations.layers)
-        shape = shape_of_jacobian(study.functional_dimension, sizes, data_set(run.settings).classes, model.parameters)
+        shape = shape_of_jacobian(
+            study.functional_dimension, sizes, data_set(run.settings.dataset).classes, model.parameters
+        )
         cost = Cost(START_UP + decomposing(*shape), threads, 0)
         at_all = study.functional_dimension.at
         costs.update({FUNCTIONAL_DIMENSION.format(**at, at=f"{one:05d}"): cost for one in at_all})

@@ -18,7 +18,6 @@ from actdim.neighbors import search as neighbors
 from actdim.neighbors.exact import CHUNK_BYTES, HELD_BYTES, PRODUCT_BYTES, WORTH_NUMBA
 from actdim.neighbors.matmul import WORTH_TORCH
 from actdim.study.runs import Run, layers_of
-from actdim.study.stages import evaluated
 from actdim.study.study import Study
 from actdim.study.targets import dump_of, sample_sets
 
@@ -81,8 +80,8 @@ class Subject(NamedTuple):
 
 def subject(study, run, gpu=False):
     """Return the Subject of a Run of a Study."""
-    data = data_set(run.settings)
-    whole = whole_set(run.settings)
+    data = data_set(run.settings.dataset)
+    whole = whole_set(run.settings.dataset)
     values = math.prod(data.shape)
     of_value = 8 if data.vocabulary else 1 if data.mean else 4
     total = of_value * values * sum(whole.sizes.values())
@@ -96,11 +95,10 @@ def train(of, until):
     Memory that a batch has freed is kept in pieces, of which an evaluation can use few.
     A step's work is three times that of the forward pass.
     """
-    until, training = int(until), of.run.settings["training"]
-    start = max((stage for stage in of.study.stages if stage < until), default=0)
-    samples, batch = of.sizes["train"], min(training["batch_size"], of.sizes["train"])
+    stage, training = of.study.stage_until(int(until)), of.run.settings.training
+    samples, batch = of.sizes["train"], min(training.batch_size, of.sizes["train"])
     per_unit = max(1, samples // batch) if of.study.unit == "epochs" else 1
-    steps, rows = (until - start) * per_unit, len(evaluated(of.study, training, start or -1, until))
+    steps, rows = (stage.until - stage.start) * per_unit, len(stage.evaluated(training.evaluate_every))
     step = work(of, 3 * batch) + 1e-8 * of.model.parameters + OF_STEP
     seconds = steps * step + rows * work(of, sum(of.sizes.values()))
     evaluated_at_once = max(1, min(EVALUATED_AT_ONCE, EVALUATED_VALUES // of.values))
@@ -226,9 +224,9 @@ def rows_of(studies, estimators):
     for study in studies:
         for run in study.runs.values():
             layers, sets = len(layers_of(run, study.activations.layers)), sample_sets(study.activations)
-            of_class = data_set(run.settings).classes if study.activations.by_class else 1
+            of_class = data_set(run.settings.dataset).classes if study.activations.by_class else 1
             rows += layers * len(sets) * of_class * (len(estimators) + 1)
-            rows += len(evaluated(study, run.settings["training"], -1, study.kept[-1]))
+            rows += sum(len(stage.evaluated(run.settings.training.evaluate_every)) for stage in study.stages)
             rows += layers * len(study.directions.at if study.directions else [])
             rows += len(study.functional_dimension.at if study.functional_dimension else [])
     return rows
@@ -303,5 +301,5 @@ def work(of, samples):
     if of.gpu:
         flops, traffic = GPU_RATES
     else:
-        flops, traffic = (of.run.settings["training"]["threads"] * rate for rate in RATES)
+        flops, traffic = (of.run.settings.training.threads * rate for rate in RATES)
     return samples * (of.model.flops / flops + of.model.saved / traffic)

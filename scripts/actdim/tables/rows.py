@@ -8,8 +8,9 @@ def joined(reasons):
 
 
 def shown_split(rows):
-    """Return the rows of the validation split, or where there are none those of the training split."""
-    return rows[rows["split"] == ("validation" if (rows["split"] == "validation").any() else "train")]
+    """Return the rows of the validation split; without one of the training split; without that of the first split."""
+    splits = rows["split"].tolist()
+    return rows[rows["split"] == next((name for name in ("validation", "train", *splits) if name in splits), None)]
 
 
 def last_checkpoint(rows):

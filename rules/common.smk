@@ -38,6 +38,7 @@ from actdim.study.targets import (
 from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.study.runs import layers_of, planned_digest
 from actdim.study.study import load_all
+from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config, locks
 from actdim.workflow.resources import asking
 
@@ -47,6 +48,8 @@ gc.set_threshold(1_000_000)
 try:
     if workflow.is_main_process:
         locks.begin()
+    for file in workflow.configfiles:
+        read_yaml(file)  # Snakemake takes the last of several values for a key; this refuses them
     CONFIG, STUDIES = (workflow.remote_exec and checked_config.kept(config)) or load_all(config)
 except UserError as mistakes:
     sys.exit(str(mistakes))

@@ -2,15 +2,21 @@
 
 import copy
 import json
+import math
+import re
 
 import pytest
 import yaml
 from actdim.errors import UserError
 from actdim.study import study as studies
+from actdim.study.config import ESTIMATORS
 from actdim.study.yaml_files import read_yaml
 from actdim.training.settings import RunSettings
 from actdim.validation import check
 from conftest import ROOT, STUDY
+from snakemake.cli import parse_config
+from snakemake.common.configfile import load_configfile
+from snakemake.utils import update_config
 
 
 def edited(path, value):
@@ -165,8 +171,59 @@ def test_the_studies_that_come_with_it(study):
     assert studies.load_study(study, config, ROOT / "studies").runs
 
 
+def test_numbers_are_those_of_yaml_1_2(tmp_path):
+    """PyYAML reads YAML 1.1: 1e-4 as a text, 010 as 8, and 1:30 and 1_000 as 90 and 1000."""
+    path = tmp_path / "numbers.yaml"
+    path.write_text("a: [1e-3, 1E5, .5, 1., 010, 0o17, 0x1F, -.inf, 1_000, 1:30, 1.2.3, 1e, true, null]")
+    expected = [1e-3, 1e5, 0.5, 1.0, 10, 15, 31, -math.inf, "1_000", "1:30", "1.2.3", "1e", True, None]
+    assert read_yaml(path) == {"a": expected}
+    assert list(map(type, read_yaml(path)["a"])) == list(map(type, expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("lr: 1\nbatch_size: 2\nlr: 3\n", 3, "lr"),
+        ("training:\n  lr: 1\n  epochs: 2\n  lr: 1\n", 4, "lr"),
+        ("grid: [{lr: [1], lr: [2]}]", 1, "lr"),
+    ],
+)
+def test_a_key_that_is_written_twice(tmp_path, text, line, key):
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(UserError) as mistake:
+        read_yaml(tmp_path / "study.yaml")
+    assert str(mistake.value) == f"{tmp_path}/study.yaml: line {line}: the key {key!r} is already there; write it once"
+
+
+def test_a_key_may_override_one_that_is_merged(tmp_path):
+    (tmp_path / "study.yaml").write_text("a: &a {lr: 1, seed: 0}\nb: {<<: *a, lr: 2}\n")
+    assert read_yaml(tmp_path / "study.yaml")["b"] == {"lr": 2, "seed": 0}
+
+
+def untyped(lists, *, k):
+    """An estimator that does not say what kind of value its setting is."""
+
+
+def test_numbers_in_config_yaml_and_on_the_command_line(tmp_path, monkeypatch):
+    """Snakemake has readers of its own: YAML 1.1 for the file, texts alone for nested values of --config."""
+    monkeypatch.setitem(ESTIMATORS, "mle", "test_config:untyped")
+    (tmp_path / "config.yaml").write_text("studies: [tiny]\nestimators: {mle: {k: 1e1}}\n")
+    content = load_configfile(tmp_path / "config.yaml")
+    assert studies.load_config(content).estimators["mle"].k == 10.0
+    for text, value in (("2e1", 20.0), ("20", 20), ("null", None), ("true", True), ("some", "some")):
+        update_config(content, parse_config([f"estimators={{mle: {{k: {text}}}}}"]))
+        assert studies.load_config(content).estimators["mle"].k == value
+
+
+def test_a_key_that_is_twice_in_config_yaml(project):
+    with open(project.folder / "config.yaml", "a") as file:
+        file.write("studies: [digits]\n")
+    done = project.run("snakemake", "-n")
+    assert re.search(r"^config.yaml: line \d: the key 'studies' is already there; write it once$", done.stderr, re.M)
+
+
 def test_scientific_notation_without_a_dot_is_a_number(tmp_path):
-    """YAML reads 1e-4 as text."""
+    """YAML 1.1 reads 1e-4 as a text."""
     (tmp_path / "tiny.yaml").write_text(
         "dataset: {name: digits}\nmodel: {name: mlp}\ntraining: {lr: 1e-1, batch_size: 10, epochs: 1}\n"
         "grid: [{weight_decay: [0, 1e-4, 1e-05]}]\ncheckpoints: [1]\nactivations: {at: [1]}\n"

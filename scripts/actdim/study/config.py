@@ -9,7 +9,7 @@ from actdim.measures.settings import Directions, FunctionalDimension
 from actdim.names import PCA
 from actdim.neighbors.settings import Neighbors
 from actdim.study.runs import LONGEST
-from actdim.study.yaml_files import check_texts
+from actdim.study.yaml_files import check_texts, value_of_text
 from actdim.validation import ALREADY_CHECKED, Settings, any_settings, check
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)]
@@ -38,7 +38,7 @@ class Config(Settings):
 def load_config(content, where="config.yaml"):
     """Return the configuration as a Config, with the defaults of every estimator. Raises UserError."""
     check_texts(content, where)
-    content = with_nulls(content)
+    content = {key: value if key == "studies" else with_values_of_texts(value) for key, value in content.items()}
     if isinstance(estimators := content.get("estimators"), dict):
         content["estimators"] = {
             name: check(plugins.settings_model(ESTIMATORS, name, Settings), settings, f"{where}: estimators.{name}")
@@ -49,8 +49,13 @@ def load_config(content, where="config.yaml"):
     return check(Config, content, where)
 
 
-def with_nulls(content):
-    """Return nested plain values with None for the text null, as which Snakemake's --config reads it."""
+def with_values_of_texts(content):
+    """Return nested plain values with numbers for texts that are numbers in YAML 1.2, and so on.
+
+    Snakemake reads 1e-3 as a text in config.yaml, and all nested values as texts in --config.
+    """
     if isinstance(content, dict):
-        return {key: with_nulls(value) for key, value in content.items()}
-    return None if content == "null" else content
+        return {key: with_values_of_texts(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [with_values_of_texts(value) for value in content]
+    return value_of_text(content) if isinstance(content, str) else content

@@ -15,7 +15,7 @@ import yaml
 from actdim.measures.settings import Directions, FunctionalDimension
 from actdim.study.config import Config, load_config
 from actdim.study.study import Activations, StudyFile, load_all, load_study
-from actdim.training.settings import Training
+from actdim.training.settings import TrainingSection
 from conftest import ROOT
 from PIL import Image
 from snakemake import cli
@@ -119,7 +119,7 @@ def test_settings_named_in_the_text(snippet, tmp_path, monkeypatch):
             study[key] |= value
         elif key in StudyFile.model_fields:
             study[key] = value
-        elif key in Training.model_fields:
+        elif key in TrainingSection.model_fields:
             study["training"][key] = value
         elif key in Activations.model_fields:
             study["activations"][key] = value

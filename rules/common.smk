@@ -16,23 +16,20 @@ from actdim import provenance
 from actdim.cli import TELL
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
+from actdim.measures.table import MEASURES
 from actdim.names import BY_CLASS, PCA
 from actdim.plugins import run_functions
 from actdim.study.targets import (
     ACTIVATIONS,
     CHECKPOINTS,
-    DIRECTIONS,
     DOWNLOAD,
-    FUNCTIONAL_DIMENSION,
     ID,
     NEIGHBORS,
     RUN,
     checkpoint_folders,
-    direction_files,
     dump_of,
-    functional_dimension_files,
     id_files,
-    last_layer_pca_files,
+    measure_files,
     sample_sets,
 )
 from actdim.registry import DOWNLOADED, ESTIMATORS
@@ -53,6 +50,8 @@ try:
     CONFIG, STUDIES = (workflow.remote_exec and checked_config.kept(config)) or load_all(config)
 except UserError as mistakes:
     sys.exit(str(mistakes))
+
+SHOWN_ESTIMATOR = next(iter(CONFIG.estimators))  # in figures, and in the table of measures
 
 shell.prefix(f"set -euo pipefail; {locks.HOLD}{TELL}")  # the first is what Snakemake sets itself
 
@@ -95,6 +94,17 @@ def set_options(settings):
     """Settings as a program's options: --set weight_decay=0.001 --set seed=0."""
     pairs = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
     return " ".join(f"--set {shlex.quote(pair)}" for pair in pairs)
+
+
+def measure_options(name):
+    """Return the function that gives the options of a measure's program: the layer, where it has one, and settings."""
+
+    def options(wildcards):
+        settings = getattr(STUDIES[wildcards.study].measures, name).model_dump(exclude={"at", "layers"})
+        layer = f"--layer {wildcards.layer} " if "layer" in wildcards.keys() else ""
+        return layer + set_options(settings)
+
+    return options
 
 
 def config_options(*without):

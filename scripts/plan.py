@@ -13,12 +13,17 @@ import torch
 from actdim import cli
 from actdim.cli import read_set
 from actdim.errors import UserError
+from actdim.measures.table import MEASURES
 from actdim.study.study import load_all
 from actdim.study.targets import MADE_BY, wildcards_of
 from actdim.workflow.costs import OTHER, Cost, costs_of
 from actdim.workflow.resources import Asked, asking
 
-ON_GPU = ("train", "dump_activations", "ablate_directions", "functional_dimension")  # where there is one
+ON_GPU = {
+    "train",
+    "dump_activations",
+    *(measure.rule for measure in MEASURES.values() if measure.work),
+}  # if there is one
 WRITERS = ("train", "dump_activations", "find_neighbors")  # of what takes space
 
 

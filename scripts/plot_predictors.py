@@ -10,7 +10,7 @@ from actdim import cli
 from actdim.figures import COLORS, MARKERS, plt, save
 from actdim.tables.columns import ALL_RUNS
 from actdim.tables.files import read_csv
-from actdim.tables.measures import MEASURES
+from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.predictors import TARGETS
 
 READ = ("study", "sweep", "measure", "target", "n", "spearman_r", "spearman_low", "spearman_high")
@@ -70,7 +70,7 @@ def draw(axis, rows):
     for (sweep, some), marker in zip(parts(rows, overall).groupby("sweep", sort=False), cycle(MARKERS[1:])):
         below = some["measure"].map(places) - 0.3
         axis.plot(some["spearman_r"], below, marker, color="0.65", markersize=5, label=fill(f"within {sweep}", 32))
-    axis.set_yticks(overall.index, overall["measure"].map(MEASURES))
+    axis.set_yticks(overall.index, overall["measure"].map(MEASURE_COLUMNS))
     axis.set_ylim(-0.8, len(overall) - 0.4)
 
 

@@ -1,8 +1,7 @@
 #!/usr/bin/env python
-"""Gather every measure of every run and checkpoint into one table, beside accuracies and losses.
+"""Gather every measure of every run and checkpoint into one table, with accuracies and losses.
 
-The paths of JSON files of ablate_directions, functional_dimension and estimate_pca are read from standard input, one a
-line; there may be none.
+The paths of the measures' result files are read from standard input, one a line; there may be none.
 """
 
 import argparse
@@ -13,7 +12,7 @@ from actdim import cli
 from actdim.storage.json_files import read_json
 from actdim.tables.columns import OF_SUMMARY
 from actdim.tables.files import read_csv, write_csv
-from actdim.tables.measures import MEASURES, measures_table
+from actdim.tables.measures import MEASURE_COLUMNS, measures_table
 
 
 def main():
@@ -23,11 +22,11 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the table")
     arguments = parser.parse_args()
 
-    probes = [read_json(path) for path in sys.stdin.read().split()]
-    table = measures_table(read_csv(arguments.summary, *OF_SUMMARY), arguments.estimator, probes)
+    results = [read_json(path) for path in sys.stdin.read().split()]
+    table = measures_table(read_csv(arguments.summary, *OF_SUMMARY), arguments.estimator, results)
     write_csv(table, arguments.output)
-    print(f"{len(table)} rows, {len(probes)} files of other measures")
-    print(table.groupby("study")[[*MEASURES]].count().T.to_string())
+    print(f"{len(table)} rows, {len(results)} result files of other measures")
+    print(table.groupby("study")[[*MEASURE_COLUMNS]].count().T.to_string())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from actdim import cli
 from actdim.storage.atomic import atomic_write
 from actdim.tables.files import read_csv, write_csv
 from actdim.tables.findings import reading
-from actdim.tables.measures import MEASURES
+from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.predictors import TARGETS, predictors_table
 
 
@@ -19,7 +19,7 @@ def main():
     parser.add_argument("--reading", required=True, type=Path, help="a text that reads it")
     arguments = parser.parse_args()
 
-    table = predictors_table(read_csv(arguments.measures, "study", "checkpoint", *MEASURES, *TARGETS))
+    table = predictors_table(read_csv(arguments.measures, "study", "checkpoint", *MEASURE_COLUMNS, *TARGETS))
     write_csv(table, arguments.predictors)
     with atomic_write(arguments.reading) as beside:
         beside.write_text(reading(table))

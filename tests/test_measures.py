@@ -41,20 +41,28 @@ def source(at=2, study="made", **chosen):
     return {"study": study, "chosen": chosen, "checkpoint": at, **metrics, "weight_norm": 7.0, "unit": "epochs"}
 
 
+def made_by(rule):
+    """What a result says of the program that made it."""
+    return {"made_by": {"program": f"{rule}.py"}}
+
+
 def ablated(layer, validation, selectivity=0.25, **of):
     """The file of one layer's single directions."""
     area = {"train": 0.9, "validation": validation}
-    return {"area": area, "mean_selectivity": selectivity, "layer": layer, "source": source(**of)}
+    return {
+        **{"area": area, "mean_selectivity": selectivity, "layer": layer, "source": source(**of)},
+        **made_by("ablate_directions"),
+    }
 
 
 def components(ratio, feeds_classifier=True, **of):
     """The file of the principal components of a layer."""
-    return {"id": ratio, "estimator": "pca", "source": source(**of) | {"feeds_classifier": feeds_classifier}}
+    return {"id": ratio, "source": source(**of) | {"feeds_classifier": feeds_classifier}, **made_by("estimate_pca")}
 
 
 def dimension(over_bound, **of):
     """The file of a functional dimension."""
-    return {"rank": 9, "bound": 90, "over_bound": over_bound, "source": source(**of)}
+    return {"over_bound": over_bound, "source": source(**of), **made_by("functional_dimension")}
 
 
 def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
@@ -66,7 +74,7 @@ def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
         *("generalization_gap", "reason"),
     ]
     assert len(table) == 5 * 2 * 2
-    assert table[[*measures.OF_PROBES]].isna().all(axis=None)
+    assert table[[*measures.OTHER_COLUMNS]].isna().all(axis=None)
     row = table.query("weight_decay == 0.1 and seed == 1 and checkpoint == 2").iloc[0]
     assert (row.llid, row.pid_over_llid) == pytest.approx((7, 3))
     assert row.generalization_gap == pytest.approx(0.2)
@@ -80,11 +88,11 @@ def test_probes_join_the_row_of_their_run_and_checkpoint():
     assert len(table) == len(before)
     row = table[table["mean_selectivity"].notna()]
     assert row[["weight_decay", "dropout", "seed", "checkpoint"]].to_numpy().tolist() == [[0.01, 0, 1, 2]]
-    assert row[[*measures.OF_PROBES]].to_numpy()[0] == pytest.approx([7.5, 0.4, 0.9, 0.25, 0.1])
+    assert row[[*measures.OTHER_COLUMNS]].to_numpy()[0] == pytest.approx([7.5, 0.4, 0.9, 0.25, 0.1])
     assert row["llid"].item() == pytest.approx(9.7)
     assert row["validation_accuracy"].item() == pytest.approx(0.89), "as the summary says"
-    rest = table.drop(columns=measures.OF_PROBES)
-    pd.testing.assert_frame_equal(rest, before.drop(columns=measures.OF_PROBES), check_dtype=False)
+    rest = table.drop(columns=measures.OTHER_COLUMNS)
+    pd.testing.assert_frame_equal(rest, before.drop(columns=measures.OTHER_COLUMNS), check_dtype=False)
 
 
 def test_probes_of_other_checkpoints_and_studies_have_rows_of_their_own():
@@ -110,7 +118,7 @@ def test_a_diverged_run_harms_no_other():
     lost["source"] |= dict.fromkeys([*METRICS])
     table = measures.measures_table(summarized(diverge), "twonn", [lost, ablated("stem", 0.2)])
     of_lost = table["weight_decay"] == 0.1
-    assert table.loc[of_lost, [*measures.MEASURES, *METRICS, "generalization_gap"]].isna().all(axis=None)
+    assert table.loc[of_lost, [*measures.MEASURE_COLUMNS, *METRICS, "generalization_gap"]].isna().all(axis=None)
     assert table.loc[~of_lost, ["llid", "generalization_gap"]].notna().all(axis=None)
     assert table["validation_ablation_area"].notna().sum() == 1
     found = predictors.predictors_table(through_csv(table))
@@ -137,7 +145,7 @@ def runs(rng, study="made", **values):
         [{"study": study, "weight_decay": w, "dropout": d, "seed": s} for w, d in settings for s in (0, 1)]
     )
     strength = rows["weight_decay"] + 10 * rows["dropout"]
-    rows = rows.assign(checkpoint=2, estimator="twonn", **dict.fromkeys(measures.MEASURES, np.nan))
+    rows = rows.assign(checkpoint=2, estimator="twonn", **dict.fromkeys(measures.MEASURE_COLUMNS, np.nan))
     rows["validation_accuracy"] = 0.9 + 0.01 * strength + 0.001 * rng.random(len(rows))
     rows["generalization_gap"] = 1 - rows["validation_accuracy"]
     return rows.assign(llid=10 - strength + 0.1 * rng.random(len(rows)), **values)

@@ -38,6 +38,7 @@ NOT_COUNTED = {
     "workflow": "tells Snakemake what jobs need and what they will cost",
     "datasets.settings": "states which settings there are; their values count by themselves",
     "measures.settings": "states which settings there are; their values count by themselves",
+    "measures.work": "tells what jobs need and what they will cost",
     "neighbors.settings": "states which settings there are; their values count by themselves",
     "training.settings": "states which settings there are; their values count by themselves",
     "models.summary": "finds shapes for the plan, without data or weights",

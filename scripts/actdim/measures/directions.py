@@ -12,15 +12,10 @@ import torch
 from torch.nn.functional import cross_entropy, one_hot
 
 from actdim.datasets.device import normalize
+from actdim.measures.limits import BATCH, UNITS
 from actdim.models.layers import forward
 
-BATCH = 100  # samples at once
-
-
 VALUES = 1 << 20  # of an output at once: more samples and changes than a cache holds are slower
-
-
-UNITS = 1000  # ablated alone, at once
 
 
 class Layer(NamedTuple):

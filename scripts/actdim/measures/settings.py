@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from actdim.validation import Count, OneOrMore, Settings, Unit, Units
+from actdim.validation import Count, Settings, Unit
 
 
 class Directions(Settings):
@@ -29,16 +29,3 @@ class FunctionalDimension(Settings):
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None  # relative; None: that of the float64 arithmetic
     memory: Annotated[float, Field(gt=0)] = 2.0  # GB that matrices may take; beyond, it is refused
     seed: Unit = 0
-
-
-class DirectionsOfStudy(Directions):
-    """Which checkpoints and layers of a study to ablate."""
-
-    at: Units
-    layers: OneOrMore[str] = ["all"]
-
-
-class FunctionalDimensionOfStudy(FunctionalDimension):
-    """Of which checkpoints of a study to measure the functional dimension."""
-
-    at: Units

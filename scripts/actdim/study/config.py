@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, SerializeAsAny, field_validator
 
 from actdim import plugins, registry
-from actdim.measures.settings import Directions, FunctionalDimension
 from actdim.names import PCA
 from actdim.neighbors.settings import Neighbors
+from actdim.study.measures import MeasuresOfConfig
 from actdim.study.runs import LONGEST
 from actdim.study.yaml_files import check_texts, value_of_text
 from actdim.validation import ALREADY_CHECKED, Settings, any_settings, check
@@ -16,13 +16,11 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=
 ESTIMATORS = {**registry.ESTIMATORS, PCA: "actdim.estimators.pca:pca"}
 
 
-class Config(Settings):
+class Config(MeasuresOfConfig):
     """config.yaml."""
 
     studies: Annotated[list[Name], Field(min_length=1)]
     neighbors: Neighbors = Neighbors()
-    directions: Directions = Directions()
-    functional_dimension: FunctionalDimension = FunctionalDimension()
     estimators: Annotated[dict[Literal[tuple(ESTIMATORS)], SerializeAsAny[Settings]], Field(min_length=1)]
     tensorboard: bool = False  # write event files, too
 

@@ -6,17 +6,16 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from actdim.errors import UserError
-from actdim.measures.settings import DirectionsOfStudy, FunctionalDimensionOfStudy
 from actdim.models.summary import summarize_model
 from actdim.neighbors.settings import Neighbors
 from actdim.study.config import load_config
-from actdim.study.runs import Run, check_layers, make_runs
+from actdim.study.measures import MeasuresOfFile, MeasuresOfStudy, choose_measures
+from actdim.study.runs import Run, make_runs
 from actdim.study.stages import check_checkpoints, make_stages, training_length
 from actdim.study.yaml_files import read_yaml
 from actdim.training.stages import Stage
 from actdim.validation import OneOrMore, Settings, Unit, Units, check
 
-PROBES = {"directions": DirectionsOfStudy, "functional_dimension": FunctionalDimensionOfStudy}
 FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
 
 
@@ -36,7 +35,7 @@ class Activations(Settings):
     keep: bool = True  # or delete the activations after the last job that needs them
 
 
-class StudyFile(Checkpoints):
+class StudyFile(Checkpoints, MeasuresOfFile):
     """A study's YAML file; its sections dataset, model and training are checked run by run."""
 
     dataset: dict
@@ -46,8 +45,6 @@ class StudyFile(Checkpoints):
     seeds: Annotated[list[Unit], Field(min_length=1)] = [0]
     activations: Activations
     neighbors: dict = {}
-    directions: dict | None = None  # None: not measured
-    functional_dimension: dict | None = None
     figures: list[Literal[FIGURES]] | None = None  # None: those that its grid has the runs for
 
     @model_validator(mode="after")
@@ -65,8 +62,7 @@ class Study(NamedTuple):
     stages: list[Stage]  # of the training of each run, one job each
     activations: Activations
     neighbors: Neighbors
-    directions: DirectionsOfStudy | None
-    functional_dimension: FunctionalDimensionOfStudy | None
+    measures: MeasuresOfStudy
     figures: list[str]
     runs: dict[str, Run]
 
@@ -99,27 +95,18 @@ def load_study(name, config, folder="studies"):
     for run in runs.values():
         if length.ends[-1] > 0 and not summarize_model(run, file.activations.layers).trainable:
             raise UserError(f"{where}: model: {run.settings.model.name} has nothing to train; write epochs: 0")
-    probes = {key: probe(key, config, file, where) for key in PROBES}
-    if probes["directions"]:
-        for run in runs.values():
-            check_layers(run, probes["directions"].layers, f"{where}: directions.layers")
-    check_checkpoints(file.checkpoints, length, {"activations": file.activations, **probes}, where)
+    measures = choose_measures(file, config, runs.values(), where)
+    check_checkpoints(file.checkpoints, length, {"activations": file.activations, **dict(measures)}, where)
     return Study(
         name=name,
         unit=length.unit,
         stages=make_stages(length, file.checkpoints),
         activations=file.activations,
         neighbors=check(Neighbors, {**config.neighbors.model_dump(), **file.neighbors}, f"{where}: neighbors"),
-        **probes,
+        measures=measures,
         figures=choose_figures(file.figures, runs, where),
         runs=runs,
     )
-
-
-def probe(key, config, file, where):
-    """Return the settings of a probe of a study, the configuration's where it has none; None where it has no probe."""
-    own = getattr(file, key)
-    return own and check(PROBES[key], {**getattr(config, key).model_dump(), **own}, f"{where}: {key}")
 
 
 def choose_figures(wanted, runs, where):

@@ -3,7 +3,8 @@
 import itertools
 import re
 
-from actdim.names import BY_CLASS, PCA
+from actdim.measures.table import MEASURES
+from actdim.names import BY_CLASS
 from actdim.study.runs import layers_of, modules_of
 
 DOWNLOAD = "results/{study}/data/{dataset}.downloaded"
@@ -24,20 +25,12 @@ NEIGHBORS = f"{RUN}/neighbors/{{samples}}/{{layer}}.h5"
 ID = f"{RUN}/id/{{estimator}}/{{samples}}/{{layer}}.json"
 
 
-DIRECTIONS = f"{RUN}/directions/{{at}}/{{layer}}.json"
-
-
-FUNCTIONAL_DIMENSION = f"{RUN}/functional_dimension/{{at}}.json"
-
-
 MADE_BY = {
     "train": CHECKPOINTS,
     "dump_activations": ACTIVATIONS,
     "find_neighbors": NEIGHBORS,
     "estimate_id": ID,
-    "estimate_pca": ID,
-    "ablate_directions": DIRECTIONS,
-    "functional_dimension": FUNCTIONAL_DIMENSION,
+    **{measure.rule: f"{RUN}/{measure.path}" for measure in MEASURES.values()},
 }  # what the jobs of a run make
 
 
@@ -66,35 +59,32 @@ def id_files(study, estimators):
     ]
 
 
-def last_layer_pca_files(study):
-    """Return the principal components of the last layer of a study: one for each run and checkpoint, of one split."""
-    shown = [samples for samples in sample_sets(study.activations) if not samples.endswith(BY_CLASS)]
-    shown = [samples for samples in shown if dump_of(samples)[2] == "validation"] or shown
+def measure_files(study):
+    """Return the result files of all measures that a study takes; see measures.table."""
     return [
-        ID.format(study=study.name, run=run.name, estimator=PCA, samples=samples, layer=layers[-1])
-        for run in study.runs.values()
-        for layers in [layers_of(run, study.activations.layers)]
-        for samples in shown
+        path
+        for run, measure in itertools.product(study.runs.values(), MEASURES.values())
+        for path in files_of_measure(study, run, measure)
     ]
 
 
-def direction_files(study):
-    """Return the measures of single directions of a study: one for each run, checkpoint and layer; none is usual."""
-    probe = study.directions
+def files_of_measure(study, run, measure):
+    """Return the result files of a measure of a run: for each checkpoint or set of samples, and each layer."""
+    path = f"{RUN}/{measure.path}"
+    if not measure.settings:
+        layers = layers_of(run, study.activations.layers)
+        places = {
+            "samples": shown_sample_sets(study.activations),
+            "layer": layers[-1:] if measure.last_layer else layers,
+        }
+    elif settings := getattr(study.measures, measure.name):
+        layers = modules_of(run, settings.layers) if "{layer}" in path else [""]
+        places = {"at": [f"{at:05d}" for at in settings.at], "layer": layers}
+    else:
+        return []
     return [
-        DIRECTIONS.format(study=study.name, run=run.name, at=f"{at:05d}", layer=layer)
-        for run in study.runs.values()
-        for at in (probe.at if probe else [])
-        for layer in modules_of(run, probe.layers)
-    ]
-
-
-def functional_dimension_files(study):
-    """Return the functional dimensions of a study: one for each run and checkpoint; none is usual."""
-    at = study.functional_dimension.at if study.functional_dimension else []
-    return [
-        FUNCTIONAL_DIMENSION.format(study=study.name, run=run, at=f"{one:05d}")
-        for run, one in itertools.product(study.runs, at)
+        path.format(study=study.name, run=run.name, **dict(zip(places, values, strict=True)))
+        for values in itertools.product(*places.values())
     ]
 
 
@@ -108,6 +98,12 @@ def sample_sets(activations):
         for at, split in itertools.product(activations.at, activations.split)
     ]
     return dumped + [f"{samples}{BY_CLASS}" for samples in dumped if activations.by_class]
+
+
+def shown_sample_sets(activations):
+    """Return the sets of samples of one split that are not by class: the split that tables of runs show."""
+    together = [samples for samples in sample_sets(activations) if not samples.endswith(BY_CLASS)]
+    return [samples for samples in together if dump_of(samples)[2] == "validation"] or together
 
 
 def dump_of(samples):

@@ -3,7 +3,7 @@
 import textwrap
 
 from actdim.tables.columns import ALL_RUNS
-from actdim.tables.measures import MEASURES
+from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.predictors import FEWEST_RESAMPLED
 
 WIDTH = 100
@@ -56,10 +56,10 @@ def over_all_runs(overall):
     if shown.empty:
         return [f"{runs} every interval holds 0: no measure is shown to go with it."]
     found = [
-        f"{MEASURES[row.Index]} ({row.spearman_r:.2f}; {row.spearman_low:.2f} to {row.spearman_high:.2f})"
+        f"{MEASURE_COLUMNS[row.Index]} ({row.spearman_r:.2f}; {row.spearman_low:.2f} to {row.spearman_high:.2f})"
         for row in by_strength(shown).itertuples()
     ]
-    rest = [] if others.empty else [f"It holds 0 for {listed(map(MEASURES.get, others.index))}."]
+    rest = [] if others.empty else [f"It holds 0 for {listed(map(MEASURE_COLUMNS.get, others.index))}."]
     return [f"{runs} the interval leaves out 0 for {listed(found)}.", *rest]
 
 
@@ -70,9 +70,9 @@ def strongest(overall):
     if len(overall) == 1 or signs(overall)[best] == 0:
         return []
     low, high = sizes(overall)
-    alike = [MEASURES[name] for name in overall.index[1:] if high[name] >= low[best]]
+    alike = [MEASURE_COLUMNS[name] for name in overall.index[1:] if high[name] >= low[best]]
     apart = f"{listed(alike)} cannot be told apart from it" if alike else "every other is weaker"
-    return [f"The largest |r| is that of {MEASURES[best]}; {apart}."]
+    return [f"The largest |r| is that of {MEASURE_COLUMNS[best]}; {apart}."]
 
 
 def within_sweeps(overall, swept):
@@ -85,9 +85,9 @@ def within_sweeps(overall, swept):
     for measure, sign in signs(by_strength(overall)).items():
         found = by_sign(sweeps.loc[sweeps.index == measure])
         if sign:
-            patterns.setdefault((found[sign], found[-sign], found[0]), []).append(MEASURES[measure])
+            patterns.setdefault((found[sign], found[-sign], found[0]), []).append(MEASURE_COLUMNS[measure])
         elif found[1] or found[-1]:
-            partly.append(f"{MEASURES[measure]} ({part_text(found)})")
+            partly.append(f"{MEASURE_COLUMNS[measure]} ({part_text(found)})")
     return [
         *(f"{pattern_text(*kinds)}: {listed(measures)}." for kinds, measures in patterns.items()),
         *([f"Not over all runs, but in a part of them: {listed(partly)}."] if partly else []),
@@ -137,7 +137,7 @@ def checkpoints(overall):
     at = overall.groupby("checkpoint", sort=False).groups
     if len(at) == 1:
         return []
-    parts = [f"{listed(map(MEASURES.get, names))} at {checkpoint}" for checkpoint, names in at.items()]
+    parts = [f"{listed(map(MEASURE_COLUMNS.get, names))} at {checkpoint}" for checkpoint, names in at.items()]
     return [f"Taken at different checkpoints: {'; '.join(parts)}."]
 
 

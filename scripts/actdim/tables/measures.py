@@ -1,89 +1,83 @@
-"""Every measure of a run at a checkpoint, from the table of LLID and PID and from the files of other measures."""
+"""The table of all measures: LLID and PID from the summary, the others from their result files."""
 
 import pandas as pd
 
 from actdim.errors import UserError
+from actdim.measures.table import MEASURES
 from actdim.tables.columns import METRICS, settings_in, settings_in_order
 from actdim.tables.rows import joined, shown_split
 
-OF_IDS = {"llid": "LLID", "pid": "PID", "pid_over_llid": "PID / LLID"}
+OTHER_COLUMNS = {column: label for measure in MEASURES.values() for column, label in measure.columns.items()}
 
 
-OF_DIRECTIONS = {
-    "validation_ablation_area": "validation area under ablation",
-    "train_ablation_area": "train area under ablation",
-    "mean_selectivity": "mean selectivity",
+# {column: its name for a reader} of all measures.
+MEASURE_COLUMNS = {
+    "llid": "LLID",
+    "pid": "PID",
+    "pid_over_llid": "PID / LLID",
+    **OTHER_COLUMNS,
+    "weight_norm": "weight norm",
 }
 
 
-OF_PROBES = {
-    "participation_ratio": "participation ratio",
-    **OF_DIRECTIONS,
-    "functional_dimension_over_bound": "functional dimension / bound",
-}
+BY_PROGRAM = {f"{measure.rule}.py": measure for measure in MEASURES.values()}
 
 
-MEASURES = {**OF_IDS, **OF_PROBES, "weight_norm": "weight norm"}  # the columns, as a reader would say them
-
-
-def measures_table(summary, estimator, probes):
+def measures_table(summary, estimator, results):
     """Return a row for each run and checkpoint at which anything was measured, every measure a column.
 
-    summary: the table summary.csv, of which the rows of `estimator` count, of the validation split or, in a study
-    that has none, the training split.
-    probes: the contents of JSON files of single directions, of functional dimensions, and of principal components,
-    whose participation ratio counts of the layer that feeds the classifier. The areas under ablation
-    and the selectivity are means over the layers that have a value. What was not measured, or has no value, is empty;
-    generalization_gap is train_accuracy - validation_accuracy; reason says what has no value, and why.
-    UserError where summary has no rows of the estimator.
+    summary: the table summary.csv; only rows of `estimator` are used, those of the validation split or, in a study
+    without them, of the training split.
+    results: the contents of the result files of the other measures; see measures.table. Where a measure has results of
+    several layers, the table has the mean over those with a value.
+    Missing values are empty; `reason` names them and says why. generalization_gap is train_accuracy -
+    validation_accuracy.
+    Raises UserError where summary has no rows of the estimator, or a result is of no measure.
     """
-    settings = settings_in_order([*settings_in(summary), *(key for one in probes for key in chosen(one))])
-    order = ["study", *settings, "checkpoint"]
-    ids, others = ids_of(summary, estimator, order), probed(probes, order)
+    settings = [*settings_in(summary), *(setting for result in results for setting in result["source"]["chosen"])]
+    order = ["study", *settings_in_order(settings), "checkpoint"]
+    ids, others = summary_rows(summary, estimator, order), result_rows(results, order)
     reasons = joined(pd.concat([ids.pop("reason"), others.pop("reason")]))
     table = ids.combine_first(others).assign(reason=reasons)
     table["generalization_gap"] = table["train_accuracy"] - table["validation_accuracy"]
-    metrics = [metric for metric in METRICS if metric not in MEASURES]
-    table = table[[*order, "estimator", *MEASURES, *metrics, "generalization_gap", "reason"]]
+    metrics = [metric for metric in METRICS if metric not in MEASURE_COLUMNS]
+    table = table[[*order, "estimator", *MEASURE_COLUMNS, *metrics, "generalization_gap", "reason"]]
     return table.astype({"checkpoint": int}).sort_values(order, na_position="first", ignore_index=True)
 
 
-def chosen(probe):
-    """Return the settings that tell the run of a probe from others."""
-    return probe["source"]["chosen"]
-
-
-def ids_of(summary, estimator, order):
-    """Return the rows of an estimator in the split to show of each study."""
+def summary_rows(summary, estimator, order):
+    """Return the summary's rows of an estimator, of one split for each study."""
     if not (summary["estimator"] == estimator).any():
         raise UserError(f"the summary has no rows of the estimator {estimator}")
     summary = pd.concat(shown_split(rows) for _, rows in summary.groupby("study", sort=False))
     return by_run(summary[summary["estimator"] == estimator], order)
 
 
-def probed(probes, order):
-    """Return the measures of probes, a row for each run and checkpoint, with what their files say of it."""
-    numbers = [*METRICS, *OF_PROBES]
-    rows = pd.DataFrame([row_of(probe) for probe in probes], columns=[*order, *numbers, "reason"])
+def result_rows(results, order):
+    """Return a row for each run and checkpoint of result files, with their measures and metrics."""
+    numbers = [*METRICS, *OTHER_COLUMNS]
+    rows = pd.DataFrame([row_of_result(result) for result in results], columns=[*order, *numbers, "reason"])
     rows = by_run(rows.astype(dict.fromkeys(numbers, float)), order)
-    how = dict.fromkeys([*order, *METRICS], "first") | dict.fromkeys(OF_PROBES, "mean")
+    how = dict.fromkeys([*order, *METRICS], "first") | dict.fromkeys(OTHER_COLUMNS, "mean")
     return rows.groupby(level=list(range(len(order))), sort=False).agg(how).assign(reason=joined(rows["reason"]))
 
 
-def row_of(probe):
-    """Return what a probe's file says of one run, checkpoint and, of single directions, layer."""
-    source = probe["source"]
-    if "area" in probe:
-        values = [probe["area"]["validation"], probe["area"]["train"], probe["mean_selectivity"]]
-        measures, what = dict(zip(OF_DIRECTIONS, values, strict=True)), f"directions of {probe['layer']}"
-    elif "estimator" in probe:
-        last = source["feeds_classifier"]
-        measures, what = {"participation_ratio": probe["id"] if last else None}, "participation ratio"
-    else:
-        measures, what = {"functional_dimension_over_bound": probe["over_bound"]}, "functional dimension"
+def row_of_result(result):
+    """Return the row that a result file gives by itself: its run and checkpoint, metrics, and the measure's columns."""
+    measure, source = measure_of(result), result["source"]
+    place = {"study": source["study"], **source["chosen"], "checkpoint": source["checkpoint"]}
     metrics = {metric: source.get(metric) for metric in METRICS}
-    at = {"study": source["study"], **chosen(probe), "checkpoint": source["checkpoint"]}
-    return {**at, **metrics, **measures, "reason": f"{what}: {probe['reason']}" if probe.get("reason") else None}
+    name = measure.name.replace("_", " ") + (f" of {result['layer']}" if "layer" in result else "")
+    reason = f"{name}: {result['reason']}" if result.get("reason") else None
+    return {**place, **metrics, **measure.values(result), "reason": reason}
+
+
+def measure_of(result):
+    """Return the Measure that a result file is of, known by the program that made it."""
+    program = result.get("made_by", {}).get("program")
+    if program not in BY_PROGRAM:
+        raise UserError(f"a result made by {program} is of no measure; should be by {', '.join(BY_PROGRAM)}")
+    return BY_PROGRAM[program]
 
 
 def by_run(rows, order):

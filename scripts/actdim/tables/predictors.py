@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from actdim.tables.columns import ALL_RUNS, settings_in
-from actdim.tables.measures import MEASURES
+from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.rows import last_checkpoint
 from actdim.tables.sweeps import sweeps
 
@@ -34,7 +34,7 @@ def predictors_table(measures):
     """
     rows = []
     for study, part in measures.groupby("study", sort=False):
-        for measure in MEASURES:
+        for measure in MEASURE_COLUMNS:
             runs = last_checkpoint(part[part["checkpoint"].isin(part.loc[part[measure].notna(), "checkpoint"])])
             at = {"checkpoint": runs["checkpoint"].max() if len(runs) else None}
             groups = [(ALL_RUNS, runs), *((name, some) for name, _, some in sweeps(runs, settings_in(runs)))]

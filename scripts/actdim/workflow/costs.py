@@ -13,7 +13,7 @@ from actdim import plugins
 from actdim.activations.dump import write
 from actdim.datasets.dataset import Split, data_set
 from actdim.datasets.device import on_device
-from actdim.measures.directions import observe, scores
+from actdim.measures.table import MEASURES
 from actdim.models.layers import layer_names
 from actdim.models.summary import summarize_model
 from actdim.names import BY_CLASS, PCA
@@ -25,12 +25,12 @@ from actdim.study.runs import modules_of
 from actdim.study.targets import (
     ACTIVATIONS,
     CHECKPOINTS,
-    DIRECTIONS,
-    FUNCTIONAL_DIMENSION,
     ID,
     NEIGHBORS,
     dump_of,
+    files_of_measure,
     sample_sets,
+    wildcards_of,
 )
 from actdim.training import checkpoints
 from actdim.training.batches import batches
@@ -38,7 +38,7 @@ from actdim.training.loop import EVALUATION_BATCH, evaluate, snapshot
 from actdim.training.reproducible import make_deterministic
 from actdim.training.stages import TrainingJob
 from actdim.training.step import begin, train_step
-from actdim.workflow.resources import changes_of, decomposing, probed, shape_of_jacobian
+from actdim.workflow.resources import FLOPS
 
 START_UP = time.process_time()  # seconds to import what train and dump_activations import, once this module is
 
@@ -60,7 +60,7 @@ class Measured(NamedTuple):
     dump: float  # seconds a sample
     activations: int  # bytes a sample
     checkpoints: tuple[int, int]  # bytes of one before the first step, and of one after it
-    changes: dict[str, float]  # seconds a sample under one change of a layer's units, of the layers to ablate
+    passes: dict[tuple[str, str], float]  # {(measure, layer): seconds a sample} that differ from `evaluation`
 
 
 class Cost(NamedTuple):
@@ -130,7 +130,6 @@ def measure(study, run):
     evaluation = timed(lambda: metrics.update(evaluate(learner, {"train": few, "validation": few}, training)))
     dump, of_sample = measure_dump(learner.model, few, layer_names(learner.model, study.activations.layers))
     evaluation /= 2 * len(few.labels)
-    ablated = modules_of(run, study.directions.layers) if study.directions else []
     rows = {
         unit: {"learning_rate": training.lr, **metrics}
         for stage in study.stages
@@ -142,7 +141,7 @@ def measure(study, run):
         dump=dump / len(few.labels),
         activations=of_sample,
         checkpoints=(fresh, size_of_checkpoint(study, run, learner, rows)),
-        changes={layer: measure_changes(learner.model, layer, few, evaluation) for layer in ablated},
+        passes=time_passes(study, run, learner.model, few, evaluation),
     )
 
 
@@ -188,12 +187,16 @@ def measure_dump(model, samples, layers):
         single |= misfits
 
 
-def measure_changes(model, name, samples, evaluation):
-    """Return the seconds that a sample takes under one of many changes of a layer's units, at `evaluation` without."""
-    few = samples._replace(inputs=samples.inputs[:64], labels=samples.labels[:64])
-    layer = observe(model, name, few)
-    scales = torch.ones(int(np.clip(0.5 / (len(few.labels) * evaluation), 1, 100)), 1, len(layer.mean))
-    return timed(scores, model, layer, few, scales, 1 - scales) / (len(scales) * len(few.labels))
+def time_passes(study, run, model, samples, evaluation):
+    """Return {(measure, layer): seconds} of the forward passes of a sample that differ from those of an evaluation."""
+    samples = samples._replace(inputs=samples.inputs[:64], labels=samples.labels[:64])
+    seconds = {}
+    for measure in MEASURES.values():
+        settings = getattr(study.measures, measure.name, None)
+        if settings and measure.pass_seconds:
+            for layer in modules_of(run, settings.layers):
+                seconds[measure.name, layer] = measure.pass_seconds(model, layer, samples, evaluation)
+    return seconds
 
 
 def size_of_checkpoint(study, run, learner, metrics):
@@ -236,7 +239,7 @@ def costs_of_run(study, run, measured):
         size = sum(measured.checkpoints[kept > 0] for kept in stage.kept)
         costs[CHECKPOINTS.format(**at, until=stage.until)] = Cost(START_UP + seconds, training.threads, size)
     layers = summarize_model(run, study.activations.layers).layers
-    costs.update(costs_of_probes(study, run, measured, at))
+    costs.update(costs_of_measures(study, run, measured))
     for samples in sample_sets(study.activations):
         name, _, split = dump_of(samples)
         n = sizes[split]
@@ -252,24 +255,19 @@ def costs_of_run(study, run, measured):
     return costs
 
 
-def costs_of_probes(study, run, measured, at):
-    """Return {path: Cost} of the measures that a run's checkpoints are probed for; at: its wildcards."""
-    sizes, threads, costs = data_set(run.settings.dataset).sizes, run.settings.training.threads, {}
-    if study.directions:
-        units = summarize_model(run, study.directions.layers).units
-        samples = probed(study.directions, sizes)
-        for layer in modules_of(run, study.directions.layers):
-            seconds = samples * changes_of(study.directions, units[layer]) * measured.changes[layer]
-            cost = Cost(START_UP + seconds, threads, 0)
-            costs.update({DIRECTIONS.format(**at, at=f"{one:05d}", layer=layer): cost for one in study.directions.at})
-    if study.functional_dimension:
-        model = summarize_model(run, study.activations.layers)
-        shape = shape_of_jacobian(
-            study.functional_dimension, sizes, data_set(run.settings.dataset).classes, model.parameters
-        )
-        cost = Cost(START_UP + decomposing(*shape), threads, 0)
-        at_all = study.functional_dimension.at
-        costs.update({FUNCTIONAL_DIMENSION.format(**at, at=f"{one:05d}"): cost for one in at_all})
+def costs_of_measures(study, run, measured):
+    """Return {path: Cost} of the measures that are taken of a run's checkpoints."""
+    costs, data, threads = {}, data_set(run.settings.dataset), run.settings.training.threads
+    for measure in MEASURES.values():
+        settings = getattr(study.measures, measure.name, None)
+        if not settings:
+            continue
+        model = summarize_model(run, getattr(settings, "layers", study.activations.layers))
+        for path in files_of_measure(study, run, measure):
+            layer = wildcards_of(measure.rule, path).get("layer")
+            work = measure.work(settings, model, data.sizes, data.classes, layer)
+            seconds = work.passes * measured.passes.get((measure.name, layer), measured.evaluation) + work.flops / FLOPS
+            costs[path] = Cost(START_UP + seconds, threads, 0)
     return costs
 
 

@@ -8,10 +8,12 @@ asks for more (see common.smk). Nothing here imports torch, for it is asked whil
 import functools
 import inspect
 import math
+import re
 from typing import NamedTuple
 
 from actdim.datasets.dataset import data_set, whole_set
 from actdim.estimators.pca import CHUNK_BYTES as PCA_CHUNK
+from actdim.measures.table import MEASURES
 from actdim.models.summary import ModelSummary, summarize_model
 from actdim.names import BY_CLASS
 from actdim.neighbors import search as neighbors
@@ -19,7 +21,7 @@ from actdim.neighbors.exact import CHUNK_BYTES, HELD_BYTES, PRODUCT_BYTES, WORTH
 from actdim.neighbors.matmul import WORTH_TORCH
 from actdim.study.runs import Run, layers_of
 from actdim.study.study import Study
-from actdim.study.targets import dump_of, sample_sets
+from actdim.study.targets import dump_of, files_of_measure, sample_sets
 
 MARGIN = 1.5
 
@@ -40,6 +42,9 @@ OF_ROW, OF_JOB = 15e3, 50e3  # bytes of a table's row, and of a job in Snakemake
 # Rates a second, with which trainings take six times as long as on an AMD EPYC with AVX-512: floating-point operations,
 # and bytes of activations to and from memory; of a thread of a CPU, and of a GPU (of the year 2016, not measured).
 RATES, GPU_RATES = (3e10, 2e9), (1e12, 1e11)
+
+
+FLOPS = RATES[0]  # a second, of linear algebra in float64
 
 
 READING = 1e7  # bytes a second of samples, decoded
@@ -159,51 +164,14 @@ def estimate_pca(of, samples, layer):
     return shared(NUMPY, 4 * chunk, 12 * short**2, seconds=SLOWER * (1 + 6e-11 * short**2 * (long + short)))
 
 
-def ablate_directions(of, layer):
-    """The samples, the model, a batch of all layers, and the changes of the layer's units, each by itself."""
-    model = summarize_model(of.run, of.study.directions.layers)
-    units, samples = model.units[layer], probed(of.study.directions, of.sizes)
-    batch = DUMPED_AT_ONCE * (model.saved + 32 * model.layers[layer])
-    seconds = reading(of) + work(of, samples * changes_of(of.study.directions, units))
-    return shared(of_torch(of), 24 * model.parameters, batch, 16 * min(1000, units) * units, seconds=seconds)
-
-
-def changes_of(directions, units):
-    """Return under how many changes of a layer of so many units the model runs on all samples."""
-    fractions = min(directions.points, units + 1)
-    return directions.orders * fractions + len(directions.noise) * directions.draws + units + 1
-
-
-def probed(directions, sizes):
-    """Return how many samples, of all splits, show the reliance on single directions."""
-    return sum(min(size, directions.samples) for size in sizes.values())
-
-
-def functional_dimension(of):
-    """The Jacobian with what its decomposition makes, or the memory that the study allows, where that is less."""
-    probe, model = of.study.functional_dimension, of.model
-    limit = 1e9 * probe.memory
-    rows, columns = shape_of_jacobian(probe, of.sizes, of.classes, model.parameters)
-    short, long = sorted((rows, columns))
-    matrix = limit if probe.full else min(limit, 8 * short * (2 * long + short))
-    seconds = reading(of) + SLOWER * decomposing(rows, columns) + work(of, 3 * rows)
-    return asked(of_torch(of), 32 * model.parameters, matrix, seconds=seconds)
-
-
-def shape_of_jacobian(probe, sizes, classes, parameters):
-    """Return (rows, columns) of a Jacobian; of the last one where ever more samples are asked for, about.
-
-    That goes on until the rank is that of all parameters, or the Jacobian takes more memory than there may be.
-    """
-    rows = min(probe.samples, sizes[probe.split]) * classes
-    most = min(4 * parameters, int(1e9 * probe.memory / (8 * parameters))) if probe.full else 0
-    return max(rows, most), parameters
-
-
-def decomposing(rows, columns):
-    """Return the seconds that the QR decomposition of a Jacobian and its singular values take, in float64."""
-    short, long = sorted((rows, columns))
-    return 2 * short**2 * (long + 2 * short) / RATES[0]
+def take_measure(of, layer=None, *, measure):
+    """The samples, the model, its checkpoint, and what the measure says that it needs; see measures.work."""
+    settings = getattr(of.study.measures, measure.name)
+    model = summarize_model(of.run, settings.layers) if layer else of.model
+    todo = measure.work(settings, model, of.sizes, of.classes, layer)
+    seconds = reading(of) + SLOWER * todo.flops / FLOPS + work(of, todo.passes)
+    floor = SHARED_FLOOR if layer else FLOOR
+    return asked(of_torch(of), 24 * model.parameters, todo.memory, seconds=seconds, floor=floor)
 
 
 def of_tables(studies, config):
@@ -227,8 +195,7 @@ def rows_of(studies, estimators):
             of_class = data_set(run.settings.dataset).classes if study.activations.by_class else 1
             rows += layers * len(sets) * of_class * (len(estimators) + 1)
             rows += sum(len(stage.evaluated(run.settings.training.evaluate_every)) for stage in study.stages)
-            rows += layers * len(study.directions.at if study.directions else [])
-            rows += len(study.functional_dimension.at if study.functional_dimension else [])
+            rows += sum(len(files_of_measure(study, run, measure)) for measure in MEASURES.values() if measure.work)
     return rows
 
 
@@ -263,13 +230,13 @@ JOBS = {
         find_neighbors,
         estimate_id,
         estimate_pca,
-        ablate_directions,
-        functional_dimension,
     )
 }
+JOBS |= {one.rule: functools.partial(take_measure, measure=one) for one in MEASURES.values() if one.work}
 
 
 NAMES = {rule: list(inspect.signature(job).parameters)[1:] for rule, job in JOBS.items()}  # of the wildcards it takes
+NAMES |= {one.rule: re.findall(r"{(layer)}", one.path) for one in MEASURES.values() if one.work}
 
 
 def asked(*held, seconds, floor=FLOOR):

@@ -1,4 +1,3 @@
-DRAWN = next(iter(CONFIG.estimators))  # figures show the first estimator
 CHECKED = next((name for name in CONFIG.estimators if name.startswith("twonn")), None)  # has a scale check
 FIGURES = [
     *(
@@ -35,7 +34,7 @@ rule plot_llid:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        estimator=DRAWN,
+        estimator=SHOWN_ESTIMATOR,
         code=code_digest("plot_llid.py"),
     message:
         "Plotting last-layer ID against regularization strength of {wildcards.study}."
@@ -66,7 +65,7 @@ rule plot_pid:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        estimator=DRAWN,
+        estimator=SHOWN_ESTIMATOR,
         code=code_digest("plot_pid.py"),
     message:
         "Plotting peak ID against regularization strength of {wildcards.study}."
@@ -97,7 +96,7 @@ rule plot_pid_over_llid:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        estimator=DRAWN,
+        estimator=SHOWN_ESTIMATOR,
         code=code_digest("plot_pid_over_llid.py"),
     message:
         "Plotting peak ID over last-layer ID against validation accuracy of {wildcards.study}."
@@ -129,7 +128,7 @@ rule plot_grokking:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        estimator=DRAWN,
+        estimator=SHOWN_ESTIMATOR,
         unit=lambda w: STUDIES[w.study].unit,
         code=code_digest("plot_grokking.py"),
     message:
@@ -161,7 +160,7 @@ rule plot_id_over_depth:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        estimator=DRAWN,
+        estimator=SHOWN_ESTIMATOR,
         unit=lambda w: STUDIES[w.study].unit,
         code=code_digest("plot_id_over_depth.py"),
     message:
@@ -200,3 +199,33 @@ rule plot_scale_check:
     shell:
         "scripts/plot_scale_check.py --id {input.id} --study {wildcards.study} --estimator {params.estimator}"
         " --svg {output.svg} --png {output.png} > {log} 2>&1"
+
+
+rule plot_predictors:
+    input:
+        predictors="results/tables/predictors.csv",
+    output:
+        svg=report(
+            "results/figures/predictors.svg",
+            caption="../report/predictors.rst",
+            category="all studies",
+            labels={"figure": "Predictors of generalization"},
+        ),
+        png="results/figures/predictors.png",
+    log:
+        "results/logs/plot_predictors.log",
+    benchmark:
+        "results/benchmarks/plot_predictors.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb,
+        runtime=runtime,
+    params:
+        estimator=SHOWN_ESTIMATOR,  # for the caption
+        code=code_digest("plot_predictors.py"),
+    message:
+        "Plotting how each measure goes with generalization."
+    shell:
+        "scripts/plot_predictors.py --predictors {input.predictors} --svg {output.svg} --png {output.png} > {log} 2>&1"

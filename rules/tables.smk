@@ -66,3 +66,71 @@ rule tabulate_training:
         "Gathering the metrics of all trainings into one table."
     shell:
         "printf '%s\\n' {input.checkpoints} | scripts/tabulate_training.py --output {output.training} > {log} 2>&1"
+
+
+rule tabulate_measures:
+    input:
+        summary="results/tables/summary.csv",
+        results=[path for study in STUDIES.values() for path in measure_files(study)],
+    output:
+        measures=report(
+            "results/tables/measures.csv",
+            caption="../report/measures_table.rst",
+            category="tables",
+            labels={"table": "measures"},
+        ),
+        checksum="results/tables/measures.csv.sha256",
+    log:
+        "results/logs/tabulate_measures.log",
+    benchmark:
+        "results/benchmarks/tabulate_measures.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb,
+        runtime=runtime,
+    params:
+        estimator=SHOWN_ESTIMATOR,
+        code=code_digest("tabulate_measures.py"),
+    message:
+        "Gathering all measures into one table."
+    shell:
+        "printf '%s\\n' {input.results} | scripts/tabulate_measures.py"
+        " --summary {input.summary} --estimator {params.estimator} --output {output.measures} > {log} 2>&1"
+
+
+rule tabulate_predictors:
+    input:
+        measures="results/tables/measures.csv",
+    output:
+        predictors=report(
+            "results/tables/predictors.csv",
+            caption="../report/predictors_table.rst",
+            category="tables",
+            labels={"table": "predictors"},
+        ),
+        reading=report(
+            "results/tables/predictors.txt",
+            caption="../report/predictors_reading.rst",
+            category="tables",
+            labels={"table": "predictors, in words"},
+        ),
+        checksum="results/tables/predictors.csv.sha256",
+    log:
+        "results/logs/tabulate_predictors.log",
+    benchmark:
+        "results/benchmarks/tabulate_predictors.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb,
+        runtime=runtime,
+    params:
+        code=code_digest("tabulate_predictors.py"),
+    message:
+        "Correlating all measures with generalization."
+    shell:
+        "scripts/tabulate_predictors.py --measures {input.measures}"
+        " --predictors {output.predictors} --reading {output.reading} > {log} 2>&1"

@@ -1,0 +1,71 @@
+"""The table of measures: all that the workflow knows of them.
+
+Its rules, targets, checks of a study, costs, tables, figures and texts follow from it. A new measure is an entry here,
+a file in this package with its method, its program and its test; one that reads no checkpoint needs a rule, too.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from actdim.measures import work
+from actdim.measures.settings import Directions, FunctionalDimension
+from actdim.names import PCA
+from actdim.validation import Settings
+
+
+class Measure(NamedTuple):
+    """A measure besides LLID and PID.
+
+    A study that names it in a section of its own says at which checkpoints (`at`) to take it, and of which layers
+    (`layers`) where its path has a {layer}. One without settings is taken of all activations that a study stores.
+    """
+
+    name: str  # also the section in a study and in config.yaml
+    rule: str  # also the program, scripts/<rule>.py
+    path: str  # of a result in a run's folder: of each {at}, or each set of {samples}, and of each {layer}
+    columns: dict[str, str]  # {column of measures.csv: its name for a reader}; of several layers, the mean
+    values: Callable[[dict], dict]  # of the content of a result: {column: number, or None}
+    settings: type[Settings] | None = None
+    work: Callable | None = None  # see `work`
+    pass_seconds: Callable | None = None  # see `work`; None: those of an evaluation
+    last_layer: bool = False  # of the layers, only the one that feeds the classifier
+
+
+DIRECTIONS = Measure(
+    "directions",
+    rule="ablate_directions",
+    path="directions/{at}/{layer}.json",
+    columns={
+        "validation_ablation_area": "validation area under ablation",
+        "train_ablation_area": "train area under ablation",
+        "mean_selectivity": "mean selectivity",
+    },
+    values=lambda result: {
+        **{f"{split}_ablation_area": result["area"][split] for split in ("validation", "train")},
+        "mean_selectivity": result["mean_selectivity"],
+    },
+    settings=Directions,
+    work=work.ablate_directions,
+    pass_seconds=work.seconds_of_ablation,
+)
+
+FUNCTIONAL_DIMENSION = Measure(
+    "functional_dimension",
+    rule="functional_dimension",
+    path="functional_dimension/{at}.json",
+    columns={"functional_dimension_over_bound": "functional dimension / bound"},
+    values=lambda result: {"functional_dimension_over_bound": result["over_bound"]},
+    settings=FunctionalDimension,
+    work=work.functional_dimension,
+)
+
+PARTICIPATION_RATIO = Measure(
+    "participation_ratio",
+    rule="estimate_pca",
+    path=f"id/{PCA}/{{samples}}/{{layer}}.json",
+    columns={"participation_ratio": "participation ratio"},
+    values=lambda result: {"participation_ratio": result["id"] if result["source"]["feeds_classifier"] else None},
+    last_layer=True,
+)
+
+MEASURES = {measure.name: measure for measure in (PARTICIPATION_RATIO, DIRECTIONS, FUNCTIONAL_DIMENSION)}

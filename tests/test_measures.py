@@ -3,6 +3,8 @@
 import copy
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -292,3 +294,10 @@ def test_the_report_takes_any_configuration(done):
     done.write(**probes)
     (done.folder / "results/report.html").unlink()
     done.snakemake("results/report.html")
+
+
+def test_planning_does_not_import_torch():
+    """Each start of Snakemake would take seconds longer, and a cluster's jobs each start one."""
+    modules = "actdim.study.study, actdim.study.targets, actdim.measures.table, actdim.workflow.resources"
+    code = f"import sys, {modules}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts", check=True)

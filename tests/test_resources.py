@@ -34,7 +34,7 @@ def outspoken(project):
 
 def without_messages(project):
     for file in project.folder.glob("rules/*.smk"):
-        file.write_text(re.sub(r"\n    message:\n        .*", "", file.read_text()))
+        file.write_text(re.sub(r"\n +message:\n +.*", "", file.read_text()))
     return project
 
 

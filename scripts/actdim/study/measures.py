@@ -37,7 +37,7 @@ def choose_measures(file, config, runs, where):
     file: MeasuresOfFile; config: MeasuresOfConfig, the settings that the file does not state; runs: those of the study.
     Raises UserError where a setting is wrong, or a run's model lacks a layer.
     """
-    chosen = MeasuresOfStudy()
+    chosen = {}
     for name, schema in SECTIONS.items():
         stated = getattr(file, name)
         if stated is None:
@@ -45,5 +45,5 @@ def choose_measures(file, config, runs, where):
         settings = check(schema, {**getattr(config, name).model_dump(), **stated}, f"{where}: {name}")
         for run in runs if "layers" in schema.model_fields else []:
             check_layers(run, settings.layers, f"{where}: {name}.layers")
-        setattr(chosen, name, settings)
-    return chosen
+        chosen[name] = settings
+    return MeasuresOfStudy(**chosen)

@@ -36,15 +36,15 @@ from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.study.runs import layers_of, planned_digest
 from actdim.study.study import load_all
 from actdim.study.yaml_files import read_yaml
-from actdim.workflow import checked_config, locks
+from actdim.workflow import checked_config
 from actdim.workflow.resources import asking
 
 # Snakemake keeps nearly all of what it makes for a job: looking for what can go, time and again, took a third of a plan.
 gc.set_threshold(1_000_000)
 
+if not os.access(".", os.W_OK):
+    sys.exit("this folder is read-only, and Snakemake keeps its records here, in .snakemake/")
 try:
-    if workflow.is_main_process:
-        locks.begin()
     for file in workflow.configfiles:
         read_yaml(file)  # Snakemake takes the last of several values for a key; this refuses them
     CONFIG, STUDIES = (workflow.remote_exec and checked_config.kept(config)) or load_all(config)
@@ -53,16 +53,15 @@ except UserError as mistakes:
 
 SHOWN_ESTIMATOR = next(iter(CONFIG.estimators))  # in figures, and in the table of measures
 
-shell.prefix(f"set -euo pipefail; {locks.HOLD}{TELL}")  # the first is what Snakemake sets itself
+shell.prefix(f"set -euo pipefail; {TELL}")  # the first is what Snakemake sets itself
 
 
 onstart:
     if not os.access("results" if Path("results").exists() else ".", os.W_OK):
-        sys.exit("results: read-only; nothing can be run here")
+        sys.exit("results/: read-only file system or folder; nothing can be run here")
     # Snakemake's own handler of SIGTERM takes a lock that the thread it interrupts may hold, and then waits for ever.
     signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
     if not workflow.local_exec:
-        locks.sign(locks.held[-1], locks.ELSEWHERE)
         try:
             checked_config.keep(config, CONFIG, STUDIES)
         except UserError as mistake:

@@ -50,7 +50,7 @@ def download(name, output):
             kind(beside, download=True, **part)
         beside.replace(output)
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, tarfile.TarError) as error:
-        disk_space.explain(output, beside, error, None)
+        disk_space.raise_if_disk_full(output, beside, error, None)
         reason = " ".join(f"{type(error).__name__} {error}".split())
         raise UserError(
             f"{name} could not be downloaded ({reason}); try again, or copy its files to {output}"

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from actdim import cli
 from actdim.errors import UserError
-from actdim.storage.atomic import TRAIN_AGAIN
 from actdim.storage.json_files import read_json
+from actdim.storage.working_folder import repair_advice
 from actdim.tables.columns import settings_in_order
 from actdim.tables.files import read_csv, write_csv
 
@@ -25,9 +25,10 @@ def main():
 
     tables, settings = [], {}
     for folder in map(Path, sys.stdin.read().split()):
-        run = read_json(folder / "run.json", TRAIN_AGAIN)
+        run = read_json(folder / "run.json", repair_advice(folder))
         unit = run["unit"][:-1]
-        metrics = read_csv(folder / "metrics.csv", unit, remedy=TRAIN_AGAIN).rename(columns={unit: "checkpoint"})
+        metrics = read_csv(folder / "metrics.csv", unit, remedy=repair_advice(folder))
+        metrics = metrics.rename(columns={unit: "checkpoint"})
         tables.append(with_reasons(metrics).assign(study=run["study"], **run["chosen"]))
         settings.update(run["chosen"])
     if not tables:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 from actdim import cli
-from actdim.storage.atomic import TRAIN_AGAIN, atomic_write
+from actdim.storage.atomic import atomic_write
 from actdim.storage.json_files import read_json
+from actdim.storage.working_folder import repair_advice
 from actdim.tables.files import read_csv
 from actdim.tables.id import id_table
 from actdim.tables.summary import summary_table
@@ -40,7 +41,7 @@ def main():
 
 def training_scalars(folders):
     """Return [(epoch or step, tag, value)] of the folders' metrics.csv: train_loss as train/loss, learning_rate."""
-    tables = [read_csv(folder / "metrics.csv", remedy=TRAIN_AGAIN) for folder in folders]
+    tables = [read_csv(folder / "metrics.csv", remedy=repair_advice(folder)) for folder in folders]
     return [
         (int(at), column.replace("train_", "train/").replace("validation_", "validation/"), value)
         for table in tables

@@ -171,8 +171,8 @@ def test_a_damaged_checkpoint(tmp_path):
     (tmp_path / "00001.pt").write_bytes(b"PK not a checkpoint")
     done = run("dump_activations", checkpoint=tmp_path / "00001.pt", output=tmp_path / "x.h5")
     assert done.stderr.splitlines() == [
-        f"dump_activations.py: {tmp_path}/00001.pt: damaged, or a checkpoint of an older format than 2; "
-        "delete its folder and run snakemake again, which trains that stage anew"
+        f"dump_activations.py: {tmp_path}/00001.pt: corrupt, or of an older format than 2; "
+        f"delete the folder {tmp_path} and run snakemake again, which repeats that training"
     ]
 
 

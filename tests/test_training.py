@@ -3,7 +3,6 @@
 import csv
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -86,7 +85,7 @@ def test_what_a_training_leaves(undisturbed):
     assert float(rows[-1]["validation_accuracy"]) > 0.9
     assert float(rows[0]["train_loss"]) == pytest.approx(2.3, abs=0.2)  # ln 10
     assert checkpoint["metrics"][30]["validation_accuracy"] == float(rows[-1]["validation_accuracy"])
-    assert not folder.with_name("to~30.resume").exists()
+    assert [path.name for path in folder.parent.iterdir() if path != folder] == ["to~30.training"]
 
 
 def test_killed_at_random_moments(study, undisturbed, tmp_path):
@@ -119,28 +118,6 @@ def test_stages_end_where_one_training_does(study, undisturbed, tmp_path):
     assert first + second[1:] == (undisturbed[1] / "metrics.csv").read_text().splitlines()
 
 
-def test_killed_when_all_but_done(study, undisturbed, tmp_path):
-    """Killed between its last checkpoint and the folder's renaming, it has nothing left to train."""
-    shutil.copytree(undisturbed[1], tmp_path / "to~30.resume")
-    (tmp_path / "to~30.resume/metrics.csv").unlink()
-    done = subprocess.run(command(study, tmp_path / "to~30"), capture_output=True, text=True)
-    assert "from epoch 30 to 30" in done.stdout
-    assert_identical(torch.load(tmp_path / "to~30/00030.pt", weights_only=True), undisturbed[0])
-    assert (tmp_path / "to~30/metrics.csv").read_bytes() == (undisturbed[1] / "metrics.csv").read_bytes()
-
-
-def test_two_trainings_do_not_share_a_folder(study, tmp_path):
-    first = subprocess.Popen(command(study, tmp_path / "to~30"), stdout=subprocess.PIPE, text=True)
-    first.stdout.readline()
-    first.send_signal(signal.SIGSTOP)
-    second = subprocess.run(command(study, tmp_path / "to~30"), capture_output=True, text=True)
-    first.kill()
-    first.wait()
-    assert second.stderr.splitlines() == [
-        f"train.py: {tmp_path}/to~30.resume: another process is training there; wait for it or stop it"
-    ]
-
-
 def test_a_study_that_changed_since_the_job_was_planned(study, tmp_path):
     done = subprocess.run(command(study, tmp_path / "x", "--expect", "0123"), capture_output=True, text=True)
     assert done.stderr.splitlines() == [f"train.py: {study}: changed since this job was planned; run snakemake again"]
@@ -155,27 +132,6 @@ def test_cores_change_nothing(study, undisturbed, tmp_path):
 def test_seeds_differ(study, undisturbed, tmp_path):
     other = train(study, tmp_path / "out", "--set", "seed=1")
     assert not torch.equal(other["model"]["classifier.weight"], undisturbed[0]["model"]["classifier.weight"])
-
-
-def test_resume_state_of_another_run_is_not_used(study, undisturbed, tmp_path):
-    output = tmp_path / "to~30"
-    process = subprocess.Popen(
-        command(study, output, "--save-every", "0", "--set", "lr=0.5"), stdout=subprocess.PIPE, text=True
-    )
-    process.stdout.readline()
-    time.sleep(0.5)
-    process.kill()
-    process.wait()
-    assert output.with_name("to~30.resume").exists()
-    assert_identical(train(study, output), undisturbed[0])
-
-
-def test_an_existing_output_is_not_overwritten(study, undisturbed):
-    done = subprocess.run(command(study, undisturbed[1]), capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        f"train.py: {undisturbed[1]}: already there; remove it to train again, or choose another --output"
-    ]
 
 
 def test_schedules_against_torch():

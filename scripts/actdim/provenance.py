@@ -40,6 +40,7 @@ NOT_COUNTED = {
     "measures.settings": "states which settings there are; their values count by themselves",
     "measures.work": "tells what jobs need and what they will cost",
     "neighbors.settings": "states which settings there are; their values count by themselves",
+    "training.resume": "finds which checkpoints are there already; a run's settings and code say what is in them",
     "training.settings": "states which settings there are; their values count by themselves",
     "models.summary": "finds shapes for the plan, without data or weights",
 }

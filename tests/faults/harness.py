@@ -187,7 +187,7 @@ def content(path):
     Of a checkpoint and an HDF5 file the tensors, data sets and attributes; of the report, which shows run times, its
     end; of a log or a benchmark that it is there; of any other file, tables and figures among them, the bytes.
     """
-    if {"logs", "benchmarks"} & set(path.parts):
+    if {"logs", "benchmarks"} & set(path.parts) or path.name == "lock":
         return None
     if path.suffix == ".pt":
         leaves, shape = torch.utils._pytree.tree_flatten(torch.load(path, weights_only=True))

@@ -21,7 +21,7 @@ import yaml
 from actdim import cli
 from actdim.storage import atomic, json_files
 from actdim.training import checkpoints
-from conftest import ROOT, STUDY
+from conftest import STUDY
 
 from faults import harness
 
@@ -168,7 +168,7 @@ def judge(path, command, lines, damaged, what, expected):
     assert len(said.splitlines()) == 1, (what, said)
     assert path in said, (what, said)
     assert "snakemake again" in said, (what, said)
-    left = [left for left in Path("out").rglob("*") if left.is_file() and ".resume" not in str(left)]
+    left = [left for left in Path("out").rglob("*") if left.is_file() and ".training" not in str(left)]
     assert not left, what
     return "found"
 
@@ -279,7 +279,7 @@ def test_values_that_change_places_are_found(made, change, program):
     status, said = run(f"{program} --activations x.h5 --layer hidden1 --output out/x")
     assert status == 1
     assert (
-        said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; {atomic.AGAIN}"
+        said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; {atomic.REMAKE}"
     )
 
 
@@ -300,25 +300,3 @@ def test_a_table_that_a_user_changed(made):
     status, said = run(command)
     assert status == 1
     assert said.startswith("plot_id_over_depth.py: own/id.csv: has no column study, checkpoint, layer, ")
-
-
-def test_a_damaged_resume_state_is_named(made):
-    """To delete it is enough: training goes on from the checkpoint before."""
-    shutil.copytree(f"{RUN}/to~2", "resumed/to~2.resume")
-    Path("resumed/to~2.resume/metrics.csv").unlink()
-    state = Path("resumed/to~2.resume/00002.pt").rename("resumed/to~2.resume/state.pt")
-    state.write_bytes(state.read_bytes()[:-1])
-    command = f"train --study tiny.yaml --set weight_decay=0 --continue {RUN}/to~1 --output resumed/to~2"
-    program = [sys.executable, ROOT / "scripts/train.py", *shlex.split(command)[1:]]  # which locks for its lifetime
-    statement = Path("resumed/to~2.resume/run.json")
-    stated = statement.read_bytes()
-    statement.write_bytes(flipped(stated, len(stated) // 2, 0xFF))
-    said = subprocess.run(program, capture_output=True, text=True).stderr
-    assert said.startswith("train.py: resumed/to~2.resume/run.json: damaged (")
-    assert len(said.splitlines()) == 1
-    statement.write_bytes(stated)
-    said = subprocess.run(program, capture_output=True, text=True).stderr
-    assert said.endswith(f"/state.pt: damaged, or a checkpoint of an older format than 2; {atomic.AGAIN}\n")
-    state.unlink()
-    subprocess.run(program, check=True)
-    assert harness.content(Path("resumed/to~2/00002.pt")) == harness.content(Path(LAST))

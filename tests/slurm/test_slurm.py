@@ -6,7 +6,6 @@ from contextlib import ExitStack
 
 import cluster as clusters
 import pytest
-from actdim.workflow import locks
 from cluster import ClusterError, cluster, query
 from conftest import STUDY, copy_project
 
@@ -178,7 +177,6 @@ def test_a_study_is_few_submissions_and_the_profile_says_where_and_for_which_a_g
     profile.write_text(text)
     planned = sum(project.planned().values()) - 1  # the report runs here
     finish(snakemake(project, slurm), project)
-    assert (project.folder / locks.SNAKEMAKE).read_text().splitlines() == locks.ELSEWHERE
     assert project.planned() == {}
     jobs = accounted(slurm, project, "State", "Partition", "Account", "Comment", "AllocTRES")
     assert 5 * len(jobs) <= planned

@@ -1,61 +1,47 @@
-"""Files that appear complete or not at all."""
+"""Files and folders that appear complete or not at all."""
 
 import contextlib
-import fcntl
 import os
 from pathlib import Path
 
-from actdim.errors import UserError
-from actdim.storage.disk_space import explain
+from actdim.storage.disk_space import raise_if_disk_full
+from actdim.storage.file_locks import exclusive_lock
 
-AGAIN = "delete it and run snakemake again"
-
-
-TRAIN_AGAIN = "delete its folder and run snakemake again, which trains that stage anew"
+REMAKE = "delete it and run snakemake again"  # what to do about a corrupt file that a job makes
 
 
 @contextlib.contextmanager
 def atomic_write(path, size=None):
-    """Yield a path beside `path` to write to; on success it becomes `path`, on failure it is removed.
+    """Yield a temporary path next to `path` to write to; on success it becomes `path`, on failure it is removed.
 
-    The bytes are on disk before the name appears, so a crash leaves the old file or none.
-    size: the bytes that it needs, where they are known, to say so. Raises NoSpace where the disk is full, UserError
-    where another process is writing the same file.
+    The bytes are on disk before the file has its name, so a crash leaves the old file or none. While another process
+    writes the same file, this one waits.
+    size: the bytes that it needs, where they are known, for the message of a full disk. Raises NoSpace there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    with contextlib.ExitStack() as undo:
-        try:
-            with open(beside, "ab") as file:
-                take(file, path)
-                undo.callback(beside.unlink, missing_ok=True)
-                yield beside
-                flush(beside)
-                beside.replace(path)
-                undo.pop_all()
-        except Exception as error:
-            explain(path, beside, error, size)
-            raise
-
-
-def take(file, path):
-    """Lock an open file, for this process alone to write what is to lie at `path`."""
-    with contextlib.suppress(OSError):  # of a file system without locks
-        if not try_lock(file):
-            raise UserError(f"{path}: another process is writing it; wait for that one or stop it")
-
-
-def try_lock(lock):
-    """Take an open file's lock for this process alone; False where another one holds it."""
+    temporary = temporary_path(path)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        with exclusive_lock(temporary, f"write {path}"), contextlib.ExitStack() as failure:
+            failure.callback(temporary.unlink, missing_ok=True)
+            try:
+                yield temporary
+                sync_to_disk(temporary)
+                temporary.replace(path)
+            except Exception as error:
+                raise_if_disk_full(path, temporary, error, size)
+                raise
+            failure.pop_all()
+    except OSError as error:  # of the lock
+        raise_if_disk_full(path, temporary, error, size)
+        raise
 
 
-def flush(path):
+def temporary_path(path):
+    """Return where a file or folder is written before it gets its name."""
+    return path.with_name(f".{path.name}.part")
+
+
+def sync_to_disk(path):
     """Wait until the content of the file or folder `path` is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

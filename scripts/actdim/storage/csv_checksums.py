@@ -1,7 +1,7 @@
 """The checksum beside a table, in the form of sha256sum."""
 
 from actdim.errors import UserError
-from actdim.storage.atomic import AGAIN, atomic_write
+from actdim.storage.atomic import REMAKE, atomic_write
 from actdim.storage.checksums import sha256_line
 
 
@@ -11,7 +11,7 @@ def seal_table(written, path):
         beside.write_text(sha256_line(written.read_bytes(), path.name))
 
 
-def read_sealed_table(path, remedy=AGAIN):
+def read_sealed_table(path, remedy=REMAKE):
     """Return the bytes of a table; UserError where it is missing or damaged.
 
     A table with no checksum beside it is the user's own.

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from actdim.errors import UserError
-from actdim.storage.atomic import AGAIN
+from actdim.storage.atomic import REMAKE
 from actdim.storage.checksums import checksum_of
 from actdim.storage.disk_space import SMALL, Shortage, reserve
 
@@ -97,7 +97,7 @@ def open_file(path):
         ours = isinstance(found, np.integer)
     with file:
         if ours and found != FORMAT:
-            raise UserError(f"{path}: has format {found}, not {FORMAT}; {AGAIN}")
+            raise UserError(f"{path}: has format {found}, not {FORMAT}; {REMAKE}")
         yield file, ours
 
 
@@ -111,8 +111,8 @@ def damage(path):
     except Exception as error:
         reason = " ".join(str(error).split())
         if isinstance(error, MemoryError) or getattr(error, "errno", None) in PASSING:
-            raise UserError(f"{path}: cannot be read now ({reason}); if it stays so, {AGAIN}") from None
-        raise UserError(f"{path}: not a whole HDF5 file ({reason}); if it is one of actdim's, {AGAIN}") from None
+            raise UserError(f"{path}: cannot be read now ({reason}); if it stays so, {REMAKE}") from None
+        raise UserError(f"{path}: not a whole HDF5 file ({reason}); if it is one of actdim's, {REMAKE}") from None
 
 
 def attributes(thing):

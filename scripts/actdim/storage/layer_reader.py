@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from actdim.errors import UserError
-from actdim.storage.atomic import AGAIN
+from actdim.storage.atomic import REMAKE
 
 
 class Layer:
@@ -53,7 +53,7 @@ class Layer:
         try:
             return function()
         except OSError as error:
-            raise UserError(f"{self.path}: {self.data.name} cannot be read ({error}); {AGAIN}") from None
+            raise UserError(f"{self.path}: {self.data.name} cannot be read ({error}); {REMAKE}") from None
 
     def check(self, sums, rows, first, last):
         """Compare the `row_checksums` of the columns from `first` to before `last` with those stored."""
@@ -73,7 +73,7 @@ class Layer:
     def compare(self, found, stored):
         """Raise UserError where sums differ."""
         if not np.array_equal(found, np.atleast_1d(stored)):
-            raise UserError(f"{self.path}: {self.data.name} is damaged, for its checksums differ; {AGAIN}")
+            raise UserError(f"{self.path}: {self.data.name} is damaged, for its checksums differ; {REMAKE}")
 
 
 def row_checksums(values, first=0):

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from actdim.errors import UserError
-from actdim.storage.atomic import AGAIN
+from actdim.storage.atomic import REMAKE
 from actdim.storage.hdf5 import FORMAT, attributes, damage, note, open_file, require_sealed, seal, simple_attributes
 
 
@@ -62,7 +62,7 @@ def read_neighbors(path):
 def lists_at(path, place, found):
     """Return the Lists in a group of a neighbors file; a file of someone else's may lack the decimated ones."""
     if not {f"{place}distances", f"{place}indices"} <= found.keys():
-        raise UserError(f"{path}: lacks /{place}distances or /{place}indices; {AGAIN}")
+        raise UserError(f"{path}: lacks /{place}distances or /{place}indices; {REMAKE}")
     distances, indices = found[f"{place}distances"], found[f"{place}indices"]
     if distances.ndim != 2 or distances.shape != indices.shape:
         shapes = f"/{place}distances {distances.shape} and /{place}indices {indices.shape}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from actdim.errors import UserError
-from actdim.storage.atomic import AGAIN, atomic_write
+from actdim.storage.atomic import REMAKE, atomic_write
 from actdim.storage.csv_checksums import read_sealed_table, seal_table
 
 
@@ -18,7 +18,7 @@ def write_csv(table, path):
         seal_table(beside, path)
 
 
-def read_csv(path, *columns, remedy=AGAIN):
+def read_csv(path, *columns, remedy=REMAKE):
     """Read a table that has `columns`; a missing, empty or damaged one is a UserError that names it."""
     content = read_sealed_table(Path(path), remedy)
     try:

@@ -1,38 +1,57 @@
-"""Checkpoints: everything that training needs to go on, in one file that appears whole or not at all."""
+"""Checkpoints: everything that a training needs to go on from there, in one file with a checksum."""
 
 import pickle
+from pathlib import Path
 
 import torch
 from torch.utils._pytree import tree_leaves
 
 from actdim.errors import UserError
-from actdim.storage.atomic import TRAIN_AGAIN, atomic_write
+from actdim.storage.atomic import atomic_write
 from actdim.storage.checksums import archive_is_whole, seal_archive
+from actdim.storage.working_folder import repair_advice
 
 FORMAT = 2
+
+
+def file_name(unit):
+    """Return the name of the checkpoint of an epoch or step."""
+    return f"{unit:05d}.pt"
 
 
 def save(path, state):
     """Write a checkpoint: a dict of tensors and plain values."""
     size = sum(leaf.nbytes for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
-    with atomic_write(path, size) as beside:
-        torch.save({"format": FORMAT, **state}, beside)
-        seal_archive(beside)
+    with atomic_write(path, size) as temporary:
+        torch.save({"format": FORMAT, **state}, temporary)
+        seal_archive(temporary)
 
 
-def load(path, device="cpu", remedy=TRAIN_AGAIN):
+def load(path, device="cpu"):
     """Read a checkpoint without running any code in it.
 
-    Raises UserError that names it where it is missing, damaged or of another format.
+    Raises UserError if it is missing, corrupt or of another format.
     """
+    path = Path(path)
+    advice = repair_advice(path.parent)
     try:
         if not archive_is_whole(path):
-            raise UserError(f"{path}: damaged, or a checkpoint of an older format than {FORMAT}; {remedy}")
+            raise UserError(f"{path}: corrupt, or of an older format than {FORMAT}; {advice}")
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
     except pickle.UnpicklingError:  # it holds what could run code
-        raise UserError(f"{path}: not a checkpoint; {remedy}") from None
+        raise UserError(f"{path}: not a checkpoint; {advice}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"{path}: not a checkpoint of format {FORMAT}; {remedy}")
+        raise UserError(f"{path}: not a checkpoint of format {FORMAT}; {advice}")
     return state
+
+
+def load_metrics(path):
+    """Return {epoch or step: metrics} of an intact checkpoint, without reading its tensors."""
+    return torch.load(path, mmap=True, weights_only=True)["metrics"]
+
+
+def is_intact(path):
+    """Tell whether a checkpoint is there and has the right checksum."""
+    return path.exists() and archive_is_whole(path)

@@ -1,8 +1,6 @@
 """Training: a plain loop that can be killed at any moment and still ends with the same weights."""
 
 import csv
-import json
-import os
 import time
 from pathlib import Path
 
@@ -11,22 +9,13 @@ from torch.nn.functional import cross_entropy
 
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import normalize, on_device
-from actdim.errors import UserError
-from actdim.storage.atomic import AGAIN, TRAIN_AGAIN, atomic_write, flush, try_lock
+from actdim.storage.atomic import atomic_write
 from actdim.storage.csv_checksums import seal_table
-from actdim.storage.json_files import read_json, write_json
-from actdim.training import checkpoints
+from actdim.storage.working_folder import locked_working_folder, publish
+from actdim.training import checkpoints, resume
 from actdim.training.batches import batches
 from actdim.training.reproducible import keep_memory, make_deterministic
-from actdim.training.stages import TrainingJob
 from actdim.training.step import begin, learning_rate, mixed_precision, train_step
-from actdim.validation import check
-
-
-def resume_of(checkpoints):
-    """Return the folder in which a training gathers its checkpoints until the stage is complete."""
-    return Path(f"{checkpoints}.resume")
-
 
 EVALUATION_BATCH = 1024
 
@@ -35,17 +24,29 @@ EVALUATION_VALUES = 1 << 22  # in a batch, for large images fill the memory
 
 
 def train(run, output, previous=None, save_every=10.0):
-    """Train one stage of a run; leave its kept checkpoints and metrics.csv in the folder `output`.
+    """Train one stage of a run; leave its kept checkpoints, metrics.csv and run.json in the folder `output`.
 
-    run: the TrainingJob; previous: the checkpoint to go on from, where another stage comes before;
+    run: the TrainingJob; previous: the last checkpoint of the stage before, if there is one;
     save_every: seconds between resume states.
 
-    All lies in `<output>.resume` until the stage is complete; that folder states the run it belongs to, and a
-    stage that was killed goes on from there. Raises UserError where `output` is there already.
+    All work is done in the stage's working folder; see storage.working_folder. What is intact there is not trained
+    again. Raises UserError if `output` holds something else.
     """
-    output, resume = Path(output), resume_of(output)
-    if output.exists() and any(output.iterdir()):
-        raise UserError(f"{output}: already there; remove it to train again, or choose another --output")
+    output = Path(output)
+    resume.require_free_output(output, run)
+    with locked_working_folder(output) as folder:
+        resume.claim(folder, run)
+        if missing := resume.missing_units(folder, run):
+            train_missing(run, folder, missing, previous, save_every)
+        else:
+            print(f"nothing to train: {folder} has all checkpoints", flush=True)
+        write_metrics(run, folder)
+        resume.remove_states(folder)
+        publish(folder, resume.files_of(run), output)
+
+
+def train_missing(run, folder, missing, previous, save_every):
+    """Train until a run's missing checkpoints are in its working folder."""
     training, stage = run.settings.training, run.stage
     make_deterministic(training.threads)
     keep_memory()
@@ -53,12 +54,11 @@ def train(run, output, previous=None, save_every=10.0):
     data = load_data(run.settings, device)
     learner = begin(run.settings, data["train"])
     per_unit = batches(len(data["train"].labels), training.batch_size) if run.unit == "epochs" else 1
-    found = open_resume(run, resume, previous)
-    remedy = AGAIN if found and found.parent == resume else TRAIN_AGAIN
-    step, metrics = restore(found, run, learner, device, remedy)
+    state = resume.state_to_go_on_from(folder, run, missing[0], per_unit, previous, device)
+    step, metrics = restore(state, learner) if state else (0, {})
 
-    until, evaluated = stage.until * per_unit, set(stage.evaluated(training.evaluate_every))
-    print(f"training on {device} from {run.unit[:-1]} {step / per_unit:g} to {stage.until}", flush=True)
+    until, evaluated = missing[-1] * per_unit, set(stage.evaluated(training.evaluate_every))
+    print(f"training on {device} from {run.unit[:-1]} {step / per_unit:g} to {missing[-1]}", flush=True)
     first, begun = step, time.monotonic()
     saved = begun
     while True:
@@ -70,20 +70,19 @@ def train(run, output, previous=None, save_every=10.0):
                 **evaluate(learner, data, training),
             }
             print(progress(run, unit, metrics[unit], step - first, until - step, time.monotonic() - begun), flush=True)
-        if keep:
-            checkpoints.save(resume / f"{unit:05d}.pt", snapshot(run, step, metrics, learner))
+        if keep and unit in missing:
+            checkpoints.save(folder / checkpoints.file_name(unit), snapshot(run, step, metrics, learner))
         if step == until:
             break
         if time.monotonic() - saved >= save_every:
-            checkpoints.save(resume / "state.pt", snapshot(run, step, metrics, learner))
+            checkpoints.save(folder / resume.STATE, snapshot(run, step, metrics, learner))
             saved = time.monotonic()
         train_step(learner, data["train"], run.settings, step, per_unit)
         step += 1
-    finish(run, resume, output, metrics)
 
 
 def load_data(settings, device):
-    """Return {split: Samples} of a run, whole and on the device."""
+    """Return {split: Samples} of a run on the device."""
     data = data_set(settings.dataset)
     splits = load_samples(settings.dataset, settings.seed)
     return {name: on_device(split, data, device) for name, split in splits.items()}
@@ -136,58 +135,29 @@ def snapshot(run, step, metrics, learner):
     }
 
 
-def open_resume(run, resume, previous):
-    """Make the resume folder this run's own; return the checkpoint to go on from (None: the beginning).
-
-    Raises UserError where another process is training there, or what it says of its run is damaged.
-    """
-    resume.mkdir(parents=True, exist_ok=True)
-    # Held until this process ends; a second Snakemake may start while a job of a killed one still runs.
-    if not try_lock(os.open(resume, os.O_RDONLY)):
-        raise UserError(f"{resume}: another process is training there; wait for it or stop it")
-    statement = resume / "run.json"
-    if not statement.exists() or read_json(statement, TRAIN_AGAIN) != run.model_dump(mode="json"):
-        if any(resume.iterdir()):
-            print(f"{resume}: left by a run with other settings or code; starting anew", flush=True)
-        for file in resume.iterdir():
-            file.unlink()
-        write_json(statement, run.model_dump(mode="json"))
-    return max(resume.glob("*.pt"), key=lambda file: file.stat().st_mtime_ns, default=previous)
-
-
-def restore(checkpoint, run, learner, device, remedy):
-    """Bring a Learner and random states to where `checkpoint` left them; return (step, metrics).
-
-    Raises UserError where the checkpoint is damaged, belongs to another run, or not to this stage.
-    """
-    if checkpoint is None:
-        return 0, {}
-    state = checkpoints.load(checkpoint, device, remedy)
-    theirs = check(TrainingJob, json.loads(state["run"]), str(checkpoint))
-    if theirs.settings != run.settings or theirs.unit != run.unit:
-        raise UserError(f"{checkpoint}: of a run with other settings; train that stage again")
+def restore(state, learner):
+    """Bring a Learner and the random states to a saved state; return (step, metrics)."""
     learner.model.load_state_dict(state["model"])
     learner.optimizer.load_state_dict(state["optimizer"])
     if learner.autoencoder:
         learner.autoencoder.load_state_dict(state["autoencoder"])
     torch.set_rng_state(state["random"]["cpu"].cpu())
     if torch.cuda.is_available():
-        # Of a machine with more GPUs the first ones: a training uses one.
+        # A machine with more GPUs saved more states than there may be GPUs here; a training uses the first.
         torch.cuda.set_rng_state_all([random.cpu() for random in state["random"]["cuda"][: torch.cuda.device_count()]])
     return state["step"], state["metrics"]
 
 
-def finish(run, resume, output, metrics):
-    """Turn the complete resume folder into the output: checkpoints, metrics.csv, and run.json that says what it is."""
+def write_metrics(run, folder):
+    """Write what a stage's checkpoints say of losses and accuracies to metrics.csv: a row for each evaluation."""
+    metrics = {}
+    for unit in run.stage.kept:
+        metrics |= checkpoints.load_metrics(folder / checkpoints.file_name(unit))
     rows = [{run.unit[:-1]: unit, **metrics[unit]} for unit in sorted(metrics) if unit >= run.stage.first_row]
-    with atomic_write(resume / "metrics.csv") as beside, open(beside, "w", newline="") as file:
+    path = folder / "metrics.csv"
+    with atomic_write(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
         file.close()
-        seal_table(beside, resume / "metrics.csv")
-    (resume / "state.pt").unlink(missing_ok=True)
-    for part in resume.glob(".*.part"):  # of a save that was killed
-        part.unlink()
-    flush(resume)
-    resume.replace(output)
+        seal_table(temporary, path)

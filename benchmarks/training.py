@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from actdim.datasets.dataset import DataSet, Split
-from actdim.study.runs import run_settings
+from actdim.study.run_settings import make_run_settings
 from actdim.training import loop, step
 from actdim.training.batches import batches
 from actdim.training.reproducible import keep_memory, make_deterministic
@@ -125,7 +125,7 @@ def ours(task, chosen):
     """Return a function that takes a step, or makes an epoch of the images, as training does."""
     study = STUDIES[task]
     study = {**study, "training": {**study["training"], **chosen, "epochs": 1}}
-    settings = run_settings(study, {"seed": 0}, "this benchmark")
+    settings = make_run_settings(study, {"seed": 0}, "this benchmark")
     make_deterministic(settings.training.threads)
     keep_memory()
     train = loop.load_data(settings, DEVICE)["train"]

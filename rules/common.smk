@@ -33,8 +33,8 @@ from actdim.study.targets import (
     sample_sets,
 )
 from actdim.registry import DOWNLOADED, ESTIMATORS
-from actdim.study.runs import layers_of, planned_digest
-from actdim.study.study import load_all
+from actdim.study.stages import planned_digest
+from actdim.study.study import load_config_and_studies
 from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config
 from actdim.workflow.resources import asking
@@ -47,7 +47,7 @@ if not os.access(".", os.W_OK):
 try:
     for file in workflow.configfiles:
         read_yaml(file)  # Snakemake takes the last of several values for a key; this refuses them
-    CONFIG, STUDIES = (workflow.remote_exec and checked_config.kept(config)) or load_all(config)
+    CONFIG, STUDIES = (workflow.remote_exec and checked_config.kept(config)) or load_config_and_studies(config)
 except UserError as mistakes:
     sys.exit(str(mistakes))
 
@@ -173,7 +173,7 @@ def of_all_classes(wildcards):
         run=wildcards.run,
         estimator=CONFIG.estimators,
         samples=[samples for samples in sample_sets(activations) if not samples.endswith(BY_CLASS)],
-        layer=layers_of(run_of(wildcards), activations.layers),
+        layer=STUDIES[wildcards.study].layers_of(run_of(wildcards)),
     )
 
 

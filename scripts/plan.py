@@ -14,7 +14,7 @@ from actdim import cli
 from actdim.cli import read_set
 from actdim.errors import UserError
 from actdim.measures.table import MEASURES
-from actdim.study.study import load_all
+from actdim.study.study import load_config_and_studies
 from actdim.study.targets import MADE_BY, wildcards_of
 from actdim.workflow.costs import OTHER, Cost, costs_of
 from actdim.workflow.resources import Asked, asking
@@ -46,7 +46,7 @@ def main():
     parser.add_argument("--config", nargs="+", required=True, metavar="KEY=VALUE", help="the content of config.yaml")
     arguments = parser.parse_args()
 
-    config, studies = load_all(read_set(arguments.config))
+    config, studies = load_config_and_studies(read_set(arguments.config))
     files = files_planned(arguments.config)
     costs = {path: cost for study in studies.values() for path, cost in costs_of(study).items()}
     outputs = defaultdict(lambda: 1, read_set(arguments.outputs))

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from actdim.study.runs import run_settings
+from actdim.study.run_settings import make_run_settings
 from actdim.training.batches import take_batch
 from actdim.training.bottleneck import Autoencoder
 from actdim.training.loop import evaluate, load_data
@@ -28,7 +28,7 @@ def one_thread():
 
 def train(steps, **training):
     """Return the Learner after some steps, and the data."""
-    settings = run_settings(STUDY | {"training": STUDY["training"] | training}, {"seed": 0}, "study")
+    settings = make_run_settings(STUDY | {"training": STUDY["training"] | training}, {"seed": 0}, "study")
     data = load_data(settings, torch.device("cpu"))
     learner = begin(settings, data["train"])
     for step in range(steps):

@@ -14,7 +14,8 @@ import torch
 import yaml
 from actdim.measures.settings import Directions, FunctionalDimension
 from actdim.study.config import Config, load_config
-from actdim.study.study import Activations, StudyFile, load_all, load_study
+from actdim.study.study import load_config_and_studies, load_study
+from actdim.study.study_file import Activations, StudyFile
 from actdim.training.settings import TrainingSection
 from conftest import ROOT
 from PIL import Image
@@ -200,7 +201,7 @@ def test_the_papers_studies_train_as_many_networks_as_the_text_says(monkeypatch)
     monkeypatch.chdir(ROOT)
     stated = shlex.split(block("", "grokking_paper"))[-1].removeprefix("studies=")
     config = {"studies": yaml.safe_load(stated), "estimators": {"twonn": {}}}
-    _, studies = load_all(config)
+    _, studies = load_config_and_studies(config)
     assert f"trains {sum(len(study.runs) for study in studies.values())} networks" in PAGES["docs/how-to.md"]
 
 

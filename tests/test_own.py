@@ -13,7 +13,7 @@ from actdim.errors import UserError
 from actdim.models.build import build_model
 from actdim.models.layers import forward, layer_names
 from actdim.models.summary import computed
-from actdim.study.runs import run_settings
+from actdim.study.run_settings import make_run_settings
 from conftest import STUDY, build_named, dataset_settings
 from torchvision import models
 
@@ -245,7 +245,7 @@ def volume_data() -> DataSet:
 
 def test_a_model_of_volumes():
     study = {"model": {"name": "test_own:volumes"}, "dataset": {"name": "test_own:volume_data"}}
-    model = build_model(run_settings(study | {"training": {"epochs": 0}}, {}, "test"))
+    model = build_model(make_run_settings(study | {"training": {"epochs": 0}}, {}, "test"))
     assert model(torch.randn(2, 1, 4, 4, 4)).shape == (2, 3)
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from actdim.datasets.dataset import data_set
-from actdim.models.summary import summarize_model
 from actdim.study import study as studies
 from actdim.study.yaml_files import read_yaml
 from conftest import ROOT
@@ -44,7 +43,7 @@ def test_images(name, schedule, rotation, mean, std):
     data = data_set(run.settings.dataset)
     assert (data.mean, data.std) == (mean, std)
     assert data.sizes == {"train": 50_000, "validation": 10_000}
-    layers = summarize_model(run, study.activations.layers).layers
+    layers = study.model_of(run).layers
     assert list(layers.values()) == [65536, 65536, 32768, 16384, 8192, 512]
 
     decays = sorted({run["training"]["weight_decay"] for run in settings.values()})
@@ -66,7 +65,7 @@ def test_grokking():
     wanted = [f"blocks.{block}.{part}" for block in (0, 1) for part in ("attention", "mlp")]
     assert set(study.activations.layers) >= set(wanted)
     run = next(iter(study.runs.values()))
-    layers = summarize_model(run, study.activations.layers).layers
+    layers = study.model_of(run).layers
     assert {layers[name] for name in wanted} == {4 * 128}
     assert first["model"] == {"name": "transformer", "depth": 2, "width": 128, "heads": 4, "dropout": 0.1}
     assert first["dataset"].items() >= {"name": "modular", "operation": "division", "modulus": 97}.items()

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from actdim.study.study import load_all
+from actdim.study.study import load_config_and_studies
 from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config
 from conftest import ROOT
@@ -14,7 +14,7 @@ def test_what_is_kept_is_what_was_checked(monkeypatch, tmp_path):
     (tmp_path / "studies").symlink_to(ROOT / "studies")
     (tmp_path / ".snakemake").mkdir()
     config = read_yaml(ROOT / "config.yaml") | {"studies": ["digits", "label_noise", "functional_dimension"]}
-    checked = load_all(config)
+    checked = load_config_and_studies(config)
     checked_config.keep(config, *checked)
     plain = [checked_config.PLANNED.dump_python(planned) for planned in (checked, checked_config.kept(config))]
     assert plain[0] == plain[1]

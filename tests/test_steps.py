@@ -8,7 +8,7 @@ from actdim.datasets.device import Samples
 from actdim.datasets.settings import Augmentation
 from actdim.models import build
 from actdim.models.transformer import Dropout, Linear
-from actdim.study.runs import run_settings
+from actdim.study.run_settings import make_run_settings
 from actdim.training import step as steps
 from actdim.training.batches import take_batch
 from actdim.training.loop import load_data
@@ -52,7 +52,7 @@ def plain_transformer(weights, tokens, heads=4):
 
 
 def test_steps_of_the_transformer_are_those_of_a_plain_one():
-    settings = run_settings(EQUATIONS, {"seed": 0}, "test")
+    settings = make_run_settings(EQUATIONS, {"seed": 0}, "test")
     train = load_data(settings, "cpu")["train"]
     learner = steps.begin(settings, train)
     before = {name: weight.detach().clone() for name, weight in learner.model.named_parameters()}
@@ -78,7 +78,7 @@ def test_steps_of_the_resnet18_are_those_of_torchvisions(monkeypatch):
     """
     training = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 4, "steps": 2, "precision": "float32"}
     study = {"dataset": {"name": "digits"}, "model": {"name": "resnet18"}, "training": training}
-    settings = run_settings(study, {"seed": 0}, "test")
+    settings = make_run_settings(study, {"seed": 0}, "test")
     altered = settings.dataset.model_copy(update={"augmentation": Augmentation(crop=4, flip=True)})
     settings = settings.model_copy(update={"dataset": altered})  # digits could not have it
     torch.manual_seed(0)
@@ -140,7 +140,7 @@ def test_dropout_drops_each_element_on_its_own(rate):
 def test_bfloat16_trains_like_float32():
     losses = {}
     for precision in ("float32", "bfloat16"):
-        settings = run_settings(EQUATIONS, {"seed": 0, "precision": precision}, "test")
+        settings = make_run_settings(EQUATIONS, {"seed": 0, "precision": precision}, "test")
         data = load_data(settings, "cpu")
         learner = steps.begin(settings, data["train"])
         losses[precision] = []

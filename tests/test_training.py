@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from actdim.datasets.device import Samples
-from actdim.study.runs import run_settings
+from actdim.study.run_settings import make_run_settings
 from actdim.study.yaml_files import read_yaml
 from actdim.training.batches import batches, take_batch
 from actdim.training.loop import load_data
@@ -151,7 +151,7 @@ def test_schedules_against_torch():
 def test_an_epoch_is_a_shuffled_pass():
     """Every full batch of an epoch, no sample twice, another order in the next."""
     study = {"dataset": {"name": "digits"}, "model": {"name": "mlp"}}
-    settings = run_settings(study | {"training": {"lr": 1, "batch_size": 10, "epochs": 2}}, {"seed": 5}, "test")
+    settings = make_run_settings(study | {"training": {"lr": 1, "batch_size": 10, "epochs": 2}}, {"seed": 5}, "test")
     samples = Samples(torch.zeros(103, 1), torch.arange(103), torch.zeros(0), torch.zeros(0))
     first, second = (
         torch.cat([take_batch(samples, settings, step)[1] for step in range(start, start + 10)]) for start in (0, 10)
@@ -170,7 +170,7 @@ def test_one_step_is_the_textbooks(tmp_path):
     )
     last = train(path, tmp_path / "out")
     states = [torch.load(tmp_path / f"out/{step:05d}.pt", weights_only=True)["model"] for step in (0, 1)]
-    images, labels, *_ = load_data(run_settings(read_yaml(path), {"seed": 0}, "test"), "cpu")["train"]
+    images, labels, *_ = load_data(make_run_settings(read_yaml(path), {"seed": 0}, "test"), "cpu")["train"]
     weights = {name: value.double().requires_grad_() for name, value in states[0].items()}
     velocity = {name: torch.zeros_like(value) for name, value in weights.items()}
     for _ in range(2):

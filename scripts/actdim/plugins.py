@@ -101,10 +101,10 @@ def check_named(table, content, where, base=Named):
 
     Raises UserError with a line for each mistake, which begins with `where`.
     """
-    return check(model_named(table, content, where, base), content, where)
+    return check(named_model(table, content, where, base), content, where)
 
 
-def model_named(table, content, where, base=Named):
+def named_model(table, content, where, base=Named):
     """Return the `settings_model` of the function that a mapping has the `name` of.
 
     Raises UserError, which begins with `where`, for a missing or unknown name.

@@ -2,7 +2,8 @@
 
 import difflib
 import functools
-from typing import Annotated, TypeVar
+import typing
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -18,7 +19,7 @@ class Settings(BaseModel):
 class Named(Settings):
     """The settings of a function that a study names; the function's signature adds its own."""
 
-    name: str
+    name: str = Field(description="name of one that is built in, or module:function of your own")
 
 
 ALREADY_CHECKED = "already checked"  # the validation context of settings that were checked before they were stored
@@ -31,45 +32,19 @@ def any_settings(base):
 
 
 Count = Annotated[int, Field(ge=1)]
-
-
 Unit = Annotated[int, Field(ge=0)]  # an epoch or step
-
-
 NonNegative = Annotated[float, Field(ge=0)]
-
-
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Item = TypeVar("Item")
 
 
-def check(schema, content, where):
-    """Return `content` as an instance of the pydantic model `schema`.
+class OrOneItem:
+    """Annotates a list for which its only item may stand."""
 
-    Raises UserError with one line for each mistake: `where`, the key, what is wrong and what would be right.
-    """
-    try:
-        return schema.model_validate(content)
-    except ValidationError as mistakes:
-        raise UserError("\n".join(describe(schema, mistake, where) for mistake in mistakes.errors())) from None
-    except UserError as error:  # of a function that is named and not there
-        raise UserError(f"{where}: {error}") from None
-
-
-def describe(schema, mistake, where):
-    """Return the line for one of pydantic's mistakes."""
-    place = [str(part) for part in mistake["loc"]]
-    key = ".".join(place)
-    start = f"{where}{': ' if where.endswith(('.yaml', '.yml')) or not key else '.'}{key}".removesuffix(": ")
-    if mistake["type"] == "extra_forbidden":
-        known = list(schema.model_fields) if len(place) == 1 else []
-        close = difflib.get_close_matches(place[-1], known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}" if known else ""
-        return f"{start}: unknown key{hint}"
-    if mistake["type"] == "missing":
-        return f"{start}: missing"
-    if mistake["type"] == "value_error":
-        return f"{start}: {mistake['ctx']['error']}"
-    return f"{start}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}, not {mistake['input']!r}"
+    def __get_pydantic_json_schema__(self, schema, handler):
+        """Allow the item in the JSON Schema, too."""
+        array = handler(schema)
+        return {"anyOf": [array["items"], array]}
 
 
 def without_repeats(values):
@@ -81,14 +56,66 @@ def without_repeats(values):
 
 
 Units = Annotated[list[Unit], Field(min_length=1), AfterValidator(without_repeats)]
-
-
-Item = TypeVar("Item")
-
-
 OneOrMore = Annotated[
     list[Item],
     Field(min_length=1),
     BeforeValidator(lambda items: [items] if isinstance(items, str) else items),
     AfterValidator(without_repeats),
+    OrOneItem(),
 ]
+
+
+def check(model, content, where):
+    """Return `content` as an instance of the pydantic model `model`.
+
+    Raises UserError with one line for each mistake: `where`, the key, what is wrong and what would be right.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as mistakes:
+        raise UserError("\n".join(describe(model, mistake, where) for mistake in mistakes.errors())) from None
+    except UserError as error:  # of a function that is named and not there
+        raise UserError(f"{where}: {error}") from None
+
+
+def fill_in(section, defaults):
+    """Return a section with the values of `defaults`, another section, for the keys that it does not state."""
+    stated = {name: getattr(section, name) for name in section.model_fields_set}
+    return type(section)(**{**dict(defaults), **stated})
+
+
+def describe(model, mistake, where):
+    """Return the line for one of pydantic's mistakes."""
+    *sections, last = place = [str(part) for part in mistake["loc"]] or [""]
+    key = ".".join(place)
+    start = f"{where}{': ' if where.endswith(('.yaml', '.yml')) or not key else '.'}{key}".removesuffix(": ")
+    if mistake["type"] == "extra_forbidden":
+        return f"{start}: unknown key{hint(last, known_keys(model, sections))}"
+    if mistake["type"] == "missing":
+        return f"{start}: missing"
+    if mistake["type"] == "value_error":
+        return f"{start}: {mistake['ctx']['error']}"
+    return f"{start}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}, not {mistake['input']!r}"
+
+
+def hint(key, known):
+    """Return what to write in place of an unknown key, as the end of a line: the most similar known one, or all."""
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}" if known else ""
+
+
+def known_keys(model, sections):
+    """Return the keys of a section, of a section, ... of a pydantic model; [] where there is no such section."""
+    for section in sections:
+        field = model.model_fields.get(section)
+        model = field and model_in(field.annotation)
+        if not model:
+            return []
+    return list(model.model_fields)
+
+
+def model_in(annotation: Any):
+    """Return the pydantic model that an annotation such as `Schedule | None` mentions; None where there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(model_in, typing.get_args(annotation))), None)

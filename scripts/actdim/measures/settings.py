@@ -1,31 +1,38 @@
-"""What a study says of the measures that probe a checkpoint itself: where to take them, and how."""
+"""How to take the measures that probe a checkpoint itself, as config.yaml and a study state it."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from actdim.validation import Count, Settings, Unit
+from actdim.validation import Count, NonNegative, Settings, Unit
 
 
 class Directions(Settings):
-    """How to measure the reliance on single directions; see directions.py."""
+    """How to measure the reliance on single directions."""
 
-    clamp: Literal["zero", "mean"] = "zero"  # what an ablated unit is held at
-    orders: Count = 10  # random orders of the units
-    points: Annotated[int, Field(ge=2)] = 21  # fractions of the units ablated, from none to all
-    noise: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = [0, 0.25, 0.5, 1, 2, 4]
-    draws: Count = 10  # random directions for each strength of noise
-    samples: Count = 1000  # of each split, at most
-    seed: Unit = 0
+    clamp: Literal["zero", "mean"] = Field("zero", description="the value at which an ablated unit is held")
+    orders: Count = Field(10, description="random orders in which the units are ablated")
+    points: int = Field(21, ge=2, description="points of the ablation curve: fractions of the units, from none to all")
+    noise: Annotated[list[NonNegative], Field(min_length=1)] = Field(
+        [0, 0.25, 0.5, 1, 2, 4], description="strengths of the noise, in standard deviations of each unit"
+    )
+    draws: Count = Field(10, description="random directions of noise for each strength")
+    samples: Count = Field(1000, description="samples of each split, at most")
+    seed: Unit = Field(0, description="of the orders, the directions and the choice of samples")
 
 
 class FunctionalDimension(Settings):
-    """How to measure the functional dimension; see functional_dimension.py."""
+    """How to measure the functional dimension."""
 
-    split: Literal["train", "validation"] = "train"
-    samples: Count = 100  # in the batch, at most
-    outputs: Literal["logits", "probabilities"] = "logits"  # probabilities: of softmax, as in the paper's code
-    full: bool = False  # also the computable full functional dimension, on growing random batches
-    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None  # relative; None: that of the float64 arithmetic
-    memory: Annotated[float, Field(gt=0)] = 2.0  # GB that matrices may take; beyond, it is refused
-    seed: Unit = 0
+    split: Literal["train", "validation"] = Field("train", description="the split that the batch is drawn from")
+    samples: Count = Field(100, description="samples in the batch, at most")
+    outputs: Literal["logits", "probabilities"] = Field(
+        "logits", description="the outputs to differentiate; probabilities (softmax) lose rank where they saturate"
+    )
+    full: bool = Field(False, description="measure the rank on growing batches of random inputs, too")
+    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="singular values count above this fraction of the largest; null: the rounding error of float64",
+    )
+    memory: float = Field(2.0, gt=0, description="GB that the matrices may take; what needs more is refused")
+    seed: Unit = Field(0, description="of the choice of samples and of the random inputs")

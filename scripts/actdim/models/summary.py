@@ -28,14 +28,14 @@ class ModelSummary(NamedTuple):
     flops: int  # of a forward pass
 
 
-def summarize_model(run, layers):
-    """Return the ModelSummary of a run's model; layers: as a study names them in activations.
+def summarize_model(settings, layers):
+    """Return the ModelSummary of the model of a RunSettings; layers: as a study names them in activations.
 
     Raises UserError where its model or data set cannot be made so. What was found once is kept beside Snakemake's own
     records, for to run the models takes seconds.
     """
-    data, model = data_set(run.settings.dataset), run.settings.model.model_dump(mode="json")
-    code = code_digest("dump_activations.py", *plugins.run_functions(run.settings))
+    data, model = data_set(settings.dataset), settings.model.model_dump(mode="json")
+    code = code_digest("dump_activations.py", *plugins.run_functions(settings))
     libraries = version("torch"), version("torchvision")
     what = [model, data.shape, data.classes, data.vocabulary, layers, code, libraries, ModelSummary._fields]
     known = KNOWN / f"{digest_of(what)}.json"

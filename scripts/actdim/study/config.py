@@ -8,21 +8,25 @@ from actdim import plugins, registry
 from actdim.names import PCA
 from actdim.neighbors.settings import Neighbors
 from actdim.study.measures import MeasuresOfConfig
-from actdim.study.runs import LONGEST
+from actdim.study.runs import LONGEST_NAME
 from actdim.study.yaml_files import check_texts, value_of_text
 from actdim.validation import ALREADY_CHECKED, Settings, any_settings, check
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST_NAME)]
 ESTIMATORS = {**registry.ESTIMATORS, PCA: "actdim.estimators.pca:pca"}
 
 
 class Config(MeasuresOfConfig):
-    """config.yaml."""
+    """The configuration: which studies to run, and the defaults of the methods."""
 
-    studies: Annotated[list[Name], Field(min_length=1)]
-    neighbors: Neighbors = Neighbors()
-    estimators: Annotated[dict[Literal[tuple(ESTIMATORS)], SerializeAsAny[Settings]], Field(min_length=1)]
-    tensorboard: bool = False  # write event files, too
+    studies: Annotated[list[Name], Field(min_length=1)] = Field(
+        description="names of the studies to run; each is a file studies/<name>.yaml"
+    )
+    neighbors: Neighbors = Field(Neighbors(), description="how to search for neighbors; a study may say otherwise")
+    estimators: Annotated[dict[Literal[tuple(ESTIMATORS)], SerializeAsAny[Settings]], Field(min_length=1)] = Field(
+        description="estimators of the intrinsic dimension, by name, with their settings; figures show the first"
+    )
+    tensorboard: bool = Field(False, description="write each run's training curves, LLID and PID for TensorBoard, too")
 
     @field_validator("estimators", mode="before")
     @classmethod

@@ -1,57 +1,19 @@
-"""A study: its YAML file, checked, and what follows from it."""
+"""A study: its YAML file, checked, and what follows from it: runs, stages and layers."""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
-
-from pydantic import Field, model_validator
+from typing import NamedTuple
 
 from actdim.errors import UserError
 from actdim.models.summary import summarize_model
 from actdim.neighbors.settings import Neighbors
 from actdim.study.config import load_config
-from actdim.study.measures import MeasuresOfFile, MeasuresOfStudy, choose_measures
+from actdim.study.measures import MeasureSections, choose_measures
 from actdim.study.runs import Run, make_runs
 from actdim.study.stages import check_checkpoints, make_stages, training_length
+from actdim.study.study_file import Activations, StudyFile
 from actdim.study.yaml_files import read_yaml
 from actdim.training.stages import Stage
-from actdim.validation import OneOrMore, Settings, Unit, Units, check
-
-FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
-
-
-class Checkpoints(Settings):
-    """The section of a study that says which checkpoints to keep."""
-
-    checkpoints: Annotated[list[Unit], Field(min_length=1)]
-
-
-class Activations(Settings):
-    """Which activations to store."""
-
-    at: Units  # kept epochs or steps
-    split: OneOrMore[Literal["validation", "train"]] = ["validation"]
-    layers: OneOrMore[str] = ["all"]
-    by_class: bool = False  # measure each class by itself, too
-    keep: bool = True  # or delete the activations after the last job that needs them
-
-
-class StudyFile(Checkpoints, MeasuresOfFile):
-    """A study's YAML file; its sections dataset, model and training are checked run by run."""
-
-    dataset: dict
-    model: dict
-    training: dict
-    grid: list[dict[str, list]] = [{}]
-    seeds: Annotated[list[Unit], Field(min_length=1)] = [0]
-    activations: Activations
-    neighbors: dict = {}
-    figures: list[Literal[FIGURES]] | None = None  # None: those that its grid has the runs for
-
-    @model_validator(mode="after")
-    def grid_is_not_empty(self):
-        if not self.grid or any(not values for grid in self.grid for values in grid.values()):
-            raise ValueError("the grid is empty; every list of it needs a value")
-        return self
+from actdim.validation import check, fill_in
 
 
 class Study(NamedTuple):
@@ -62,9 +24,9 @@ class Study(NamedTuple):
     stages: list[Stage]  # of the training of each run, one job each
     activations: Activations
     neighbors: Neighbors
-    measures: MeasuresOfStudy
+    measures: MeasureSections
     figures: list[str]
-    runs: dict[str, Run]
+    runs: dict[str, Run]  # by their names
 
     def stage_with(self, checkpoint):
         """Return the Stage that keeps a checkpoint."""
@@ -74,39 +36,45 @@ class Study(NamedTuple):
         """Return the Stage that ends at an epoch or step."""
         return next(stage for stage in self.stages if stage.until == end)
 
+    def model_of(self, run):
+        """Return the ModelSummary of a run's model, with the layers whose activations are stored."""
+        return summarize_model(run.settings, self.activations.layers)
 
-def load_all(content):
-    """Return the configuration as a Config and its studies as {name: Study}. Raises UserError."""
+    def layers_of(self, run):
+        """Return the names of the layers of a run whose activations are stored; the last to be computed is last."""
+        return list(self.model_of(run).layers)
+
+
+def load_config_and_studies(content):
+    """Return a Config and {name: Study} of its studies, from the content of config.yaml. Raises UserError."""
     config = load_config(content)
     return config, {name: load_study(name, config) for name in config.studies}
 
 
 def load_study(name, config, folder="studies"):
-    """Return the study `name` from its YAML file in `folder`. Raises UserError, a line for each mistake."""
+    """Return the Study of a name from its YAML file in a folder. Raises UserError, with a line for each mistake."""
     path = Path(folder) / f"{name}.yaml"
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in Path(folder).glob("*.yaml")))
         raise UserError(f"config.yaml: studies: no study {name!r} in {folder}/; it has {known}")
     where = str(path)
-    content = read_yaml(path)
-    file = check(StudyFile, content, where)
-    runs = make_runs(name, file, content, where)
-    length = training_length(content, where)
-    for run in runs.values():
-        if length.ends[-1] > 0 and not summarize_model(run, file.activations.layers).trainable:
-            raise UserError(f"{where}: model: {run.settings.model.name} has nothing to train; write epochs: 0")
-    measures = choose_measures(file, config, runs.values(), where)
-    check_checkpoints(file.checkpoints, length, {"activations": file.activations, **dict(measures)}, where)
-    return Study(
+    file = check(StudyFile, read_yaml(path), where)
+    length, runs = training_length(file, where), make_runs(name, file, where)
+    study = Study(
         name=name,
         unit=length.unit,
         stages=make_stages(length, file.checkpoints),
         activations=file.activations,
-        neighbors=check(Neighbors, {**config.neighbors.model_dump(), **file.neighbors}, f"{where}: neighbors"),
-        measures=measures,
+        neighbors=fill_in(file.neighbors, config.neighbors),
+        measures=choose_measures(file, config, runs.values(), where),
         figures=choose_figures(file.figures, runs, where),
         runs=runs,
     )
+    check_checkpoints(file.checkpoints, length, {"activations": study.activations, **dict(study.measures)}, where)
+    for run in runs.values():
+        if length.ends[-1] > 0 and not study.model_of(run).trainable:
+            raise UserError(f"{where}: model: {run.settings.model.name} has nothing to train; write epochs: 0")
+    return study
 
 
 def choose_figures(wanted, runs, where):

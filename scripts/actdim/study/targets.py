@@ -5,7 +5,7 @@ import re
 
 from actdim.measures.table import MEASURES
 from actdim.names import BY_CLASS
-from actdim.study.runs import layers_of, modules_of
+from actdim.study.measures import modules_of
 
 DOWNLOAD = "results/{study}/data/{dataset}.downloaded"
 
@@ -54,7 +54,7 @@ def id_files(study, estimators):
         ID.format(study=study.name, run=run.name, estimator=estimator, samples=samples, layer=layer)
         for run in study.runs.values()
         for estimator, samples, layer in itertools.product(
-            estimators, sample_sets(study.activations), layers_of(run, study.activations.layers)
+            estimators, sample_sets(study.activations), study.layers_of(run)
         )
     ]
 
@@ -72,7 +72,7 @@ def files_of_measure(study, run, measure):
     """Return the result files of a measure of a run: for each checkpoint or set of samples, and each layer."""
     path = f"{RUN}/{measure.path}"
     if not measure.settings:
-        layers = layers_of(run, study.activations.layers)
+        layers = study.layers_of(run)
         places = {
             "samples": shown_sample_sets(study.activations),
             "layer": layers[-1:] if measure.last_layer else layers,

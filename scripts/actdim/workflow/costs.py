@@ -21,7 +21,7 @@ from actdim.neighbors import search as neighbors
 from actdim.neighbors.decimation import PARTS
 from actdim.provenance import made_by
 from actdim.storage.hdf5 import IN_MEMORY
-from actdim.study.runs import modules_of
+from actdim.study.measures import modules_of
 from actdim.study.targets import (
     ACTIVATIONS,
     CHECKPOINTS,
@@ -238,7 +238,7 @@ def costs_of_run(study, run, measured):
         seconds = steps * measured.step + rows * sum(sizes.values()) * measured.evaluation
         size = sum(measured.checkpoints[kept > 0] for kept in stage.kept)
         costs[CHECKPOINTS.format(**at, until=stage.until)] = Cost(START_UP + seconds, training.threads, size)
-    layers = summarize_model(run, study.activations.layers).layers
+    layers = study.model_of(run).layers
     costs.update(costs_of_measures(study, run, measured))
     for samples in sample_sets(study.activations):
         name, _, split = dump_of(samples)
@@ -262,7 +262,7 @@ def costs_of_measures(study, run, measured):
         settings = getattr(study.measures, measure.name, None)
         if not settings:
             continue
-        model = summarize_model(run, getattr(settings, "layers", study.activations.layers))
+        model = summarize_model(run.settings, getattr(settings, "layers", study.activations.layers))
         for path in files_of_measure(study, run, measure):
             layer = wildcards_of(measure.rule, path).get("layer")
             work = measure.work(settings, model, data.sizes, data.classes, layer)

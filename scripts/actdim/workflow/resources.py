@@ -19,7 +19,7 @@ from actdim.names import BY_CLASS
 from actdim.neighbors import search as neighbors
 from actdim.neighbors.exact import CHUNK_BYTES, HELD_BYTES, PRODUCT_BYTES, WORTH_NUMBA
 from actdim.neighbors.matmul import WORTH_TORCH
-from actdim.study.runs import Run, layers_of
+from actdim.study.runs import Run
 from actdim.study.study import Study
 from actdim.study.targets import dump_of, files_of_measure, sample_sets
 
@@ -90,7 +90,7 @@ def subject(study, run, gpu=False):
     values = math.prod(data.shape)
     of_value = 8 if data.vocabulary else 1 if data.mean else 4
     total = of_value * values * sum(whole.sizes.values())
-    model = summarize_model(run, study.activations.layers)
+    model = study.model_of(run)
     return Subject(study, run, data.sizes, data.classes, values, total, model, gpu)
 
 
@@ -167,7 +167,7 @@ def estimate_pca(of, samples, layer):
 def take_measure(of, layer=None, *, measure):
     """The samples, the model, its checkpoint, and what the measure says that it needs; see measures.work."""
     settings = getattr(of.study.measures, measure.name)
-    model = summarize_model(of.run, settings.layers) if layer else of.model
+    model = summarize_model(of.run.settings, settings.layers) if layer else of.model
     todo = measure.work(settings, model, of.sizes, of.classes, layer)
     seconds = reading(of) + SLOWER * todo.flops / FLOPS + work(of, todo.passes)
     floor = SHARED_FLOOR if layer else FLOOR
@@ -191,7 +191,7 @@ def rows_of(studies, estimators):
     rows = 0
     for study in studies:
         for run in study.runs.values():
-            layers, sets = len(layers_of(run, study.activations.layers)), sample_sets(study.activations)
+            layers, sets = len(study.layers_of(run)), sample_sets(study.activations)
             of_class = data_set(run.settings.dataset).classes if study.activations.by_class else 1
             rows += layers * len(sets) * of_class * (len(estimators) + 1)
             rows += sum(len(stage.evaluated(run.settings.training.evaluate_every)) for stage in study.stages)

@@ -1,6 +1,7 @@
 """Fixtures: a copy of the project with a tiny study, and the real Snakemake run on it."""
 
 import contextlib
+import fcntl
 import functools
 import http.server
 import os
@@ -11,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import warm_snakemake
 import yaml
 from actdim import plugins, registry
 from actdim.datasets.settings import DatasetSettings
@@ -60,6 +62,8 @@ class Project:
 
     def run(self, *command):
         """Run a command in the folder; return the finished process with its output as text."""
+        if command[0] == "snakemake":
+            return warm_snakemake.run(self.folder, self.environment(), *command[1:])
         return subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
 
     def snakemake(self, *arguments):
@@ -101,12 +105,35 @@ def project(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def make_once(tmp_path_factory):
+    """A function that makes a project once for all processes of the tests, which wait for it: make_once(name, make)."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def make_or_find(name, make):
+        with open(shared / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            project = Project(shared / name)
+            if not project.folder.exists():
+                shutil.rmtree(shared / f"{name}.part", ignore_errors=True)
+                make(Project(shared / f"{name}.part"))
+                (shared / f"{name}.part").rename(project.folder)
+        return project
+
+    return make_or_find
+
+
+@pytest.fixture(scope="session")
+def finished(make_once):
     """A project whose tiny study is complete; not to be changed."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
-    project.write()
-    project.snakemake()
-    return project
+
+    def make(project):
+        copy_project(project.folder)
+        project.write()
+        project.snakemake()
+
+    return make_once("finished", make)
 
 
 @pytest.fixture

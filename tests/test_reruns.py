@@ -1,4 +1,4 @@
-"""What runs again after a change: DESIGN's table, line by line, against the real Snakemake."""
+"""What runs again after a change: the table of docs/how-to.md, line by line, against the real Snakemake."""
 
 import ast
 import copy
@@ -106,14 +106,16 @@ def test_new_setting_with_a_default(done):
     edit(
         done,
         "scripts/actdim/training/settings.py",
-        "    threads: Count = 1",
-        "    label_smoothing: NonNegative = 0.0\n    threads: Count = 1",
+        "    threads: Count = ",
+        "    label_smoothing: NonNegative = 0.0\n    threads: Count = ",
     )
     assert done.planned() == {}
 
 
 def test_changed_default(done):
-    edit(done, "scripts/actdim/training/settings.py", "    momentum: Rate = 0.0", "    momentum: Rate = 0.5")
+    edit(
+        done, "scripts/actdim/training/settings.py", "    momentum: Rate = Field(0.0", "    momentum: Rate = Field(0.5"
+    )
     assert done.planned() == BEHIND_TRAINING | {"train": 3}
     done.write(changed(training={"momentum": 0.0}))  # as it was trained
     assert done.planned() == {}
@@ -200,6 +202,7 @@ def test_dump_code(done):
 def test_stage_appended(done):
     """The new stage goes on from the last checkpoint; the first is not trained again, and its results stay."""
     before = {file: file.stat().st_mtime_ns for file in done.folder.glob("results/tiny/*/*/**/*.pt")}
+    assert len(before) == 3 * 2
     study = changed(training={"epochs": [4, 6]}, activations={"at": [4, 6]})
     done.write(study)
     assert done.planned() == BEHIND_TRAINING | {"train": 3}

@@ -18,7 +18,7 @@ rule all:
     default_target: True
     input:
         TABLES,
-        FIGURES,
+        FIGURE_FILES,
         EVENTS,
         "results/report.html",
     localrule: True

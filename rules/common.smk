@@ -19,6 +19,7 @@ from actdim.errors import UserError
 from actdim.measures.table import MEASURES
 from actdim.names import BY_CLASS, PCA
 from actdim.plugins import run_functions
+from actdim.study.figures import FIGURES, figure_files
 from actdim.study.targets import (
     ACTIVATIONS,
     CHECKPOINTS,

@@ -1,7 +1,7 @@
 rule report:
     input:
         tables=TABLES,
-        figures=FIGURES,
+        figures=FIGURE_FILES,
     output:
         report="results/report.html",
     log:

@@ -57,7 +57,7 @@ MISTAKES = [
     ("grid", [{"epochs": [2, 4]}], "epochs: is the same for all runs of a study; state it in training"),
     ("grid", [{"seed": [0, 1]}], "grid.seed: write seeds, beside the grid"),
     ("grid", [{"depth": [1, 2]}], "grid.depth: write model.depth"),
-    ("grid", [{"weight_decay": [0, 1]}], "figures: llid and pid need a setting with three values or more"),
+    ("grid", [{"weight_decay": [0, 1]}], "figures: llid: need a setting that takes three values or more"),
     ("training.epochs", [4, 2], "training: epochs should be one number or several that increase"),
     ("training.schedule", {"name": "cosine", "length": 2, "lenght": 3}, "training.schedule.lenght: unknown key"),
     (

@@ -10,7 +10,7 @@ from actdim.tables.columns import METRICS
 from actdim.tables.correlations import correlations_table
 from actdim.tables.id import id_table
 from actdim.tables.summary import summary_table
-from actdim.tables.sweeps import configurations, sweeps
+from actdim.tables.sweeps import combinations, sweeps
 from conftest import ROOT
 from scipy import stats
 
@@ -113,7 +113,7 @@ def test_studies_with_different_settings_share_a_table():
 def test_a_setting_that_is_a_name():
     rows = pd.DataFrame({"optimizer": ["sgd", "adam", "adamw"], "weight_decay": [0, 1, 2], "seed": 0})
     assert [name for name, _, _ in sweeps(rows[["optimizer", "seed"]], ["optimizer", "seed"])] == []
-    names = [name for name, _ in configurations(rows, ["optimizer", "weight_decay", "seed"])]
+    names = [name for name, _ in combinations(rows, ["optimizer", "weight_decay", "seed"])]
     assert names == [
         "optimizer sgd, weight decay 0",
         "optimizer adam, weight decay 1",
@@ -125,11 +125,11 @@ def test_a_setting_that_is_true_or_false():
     rows = pd.DataFrame({"batch_norm": [True] * 3 + [False] * 3, "weight_decay": [0, 1, 2] * 2, "seed": 0})
     names = [name for name, _, _ in sweeps(rows, list(rows.columns))]
     assert names == ["weight_decay at batch_norm=false", "weight_decay at batch_norm=true"]
-    assert configurations(rows, list(rows.columns))[0][0] == "batch norm true, weight decay 0"
+    assert combinations(rows, list(rows.columns))[0][0] == "batch norm true, weight decay 0"
 
 
 def test_runs_of_a_model_that_lacks_a_setting():
-    """They are a sweep like any other, and their configurations have their rows."""
+    """They are a sweep like any other, and their combinations have their rows."""
     rows = pd.DataFrame(
         {
             "model.name": ["mlp"] * 3 + ["resnet18"] * 6,
@@ -146,7 +146,7 @@ def test_runs_of_a_model_that_lacks_a_setting():
         "weight_decay at model.name=resnet18, dropout=0.1": [3, 4, 5],
         "weight_decay at model.name=resnet18, dropout=0.2": [6, 7, 8],
     }
-    chosen = {name: select(rows).index.tolist() for name, select in configurations(rows, settings)}
+    chosen = {name: select(rows).index.tolist() for name, select in combinations(rows, settings)}
     assert chosen["model.name mlp, dropout none, weight decay 1"] == [1]
     assert sorted(row for selected in chosen.values() for row in selected) == list(range(9))
 

@@ -13,7 +13,7 @@ from actdim.storage.atomic import atomic_write
 from actdim.tables.columns import OF_SUMMARY, settings_in
 from actdim.tables.files import read_csv
 from actdim.tables.rows import last_checkpoint, shown_split
-from actdim.tables.sweeps import configurations, sweeps
+from actdim.tables.sweeps import combinations, sweeps
 
 matplotlib.use("Agg")
 
@@ -88,7 +88,7 @@ def choose_panels(rows, settings):
         values = np.sort(runs[key].unique())
         few = values[np.unique(np.linspace(0, len(values) - 1, SHOWN).round().astype(int))]
         lines.append([(f"{label(key)} {value:g}", runs[runs[key] == value]) for value in few])
-    return lines or [[(name, select(rows)) for name, select in configurations(rows, settings)]]
+    return lines or [[(name, select(rows)) for name, select in combinations(rows, settings)]]
 
 
 def grid_of(panels):

@@ -7,6 +7,7 @@ from actdim.errors import UserError
 from actdim.models.summary import summarize_model
 from actdim.neighbors.settings import Neighbors
 from actdim.study.config import load_config
+from actdim.study.figures import choose_figures
 from actdim.study.measures import MeasureSections, choose_measures
 from actdim.study.runs import Run, make_runs
 from actdim.study.stages import check_checkpoints, make_stages, training_length
@@ -67,7 +68,7 @@ def load_study(name, config, folder="studies"):
         activations=file.activations,
         neighbors=fill_in(file.neighbors, config.neighbors),
         measures=choose_measures(file, config, runs.values(), where),
-        figures=choose_figures(file.figures, runs, where),
+        figures=choose_figures(file.figures, [run.chosen for run in runs.values()], where),
         runs=runs,
     )
     check_checkpoints(file.checkpoints, length, {"activations": study.activations, **dict(study.measures)}, where)
@@ -75,23 +76,3 @@ def load_study(name, config, folder="studies"):
         if length.ends[-1] > 0 and not study.model_of(run).trainable:
             raise UserError(f"{where}: model: {run.settings.model.name} has nothing to train; write epochs: 0")
     return study
-
-
-def choose_figures(wanted, runs, where):
-    """Return the figures of a study; UserError for one that plots a sweep where there is none.
-
-    A sweep is what tables.sweeps yields: runs in which one number alone takes three values or more.
-    """
-    settings = [{key: value for key, value in run.chosen.items() if key != "seed"} for run in runs.values()]
-    sweeps = {}
-    for chosen in settings:
-        for key, value in chosen.items():
-            if isinstance(value, int | float):
-                fixed = tuple(item for item in chosen.items() if item[0] != key)
-                sweeps.setdefault((key, fixed), set()).add(value)
-    swept = any(len(values) >= 3 for values in sweeps.values())
-    if wanted is None:
-        return [*(("llid", "pid", "pid_over_llid") if swept else ()), "id_over_depth", "scale_check"]
-    if not swept and {"llid", "pid"} & set(wanted):
-        raise UserError(f"{where}: figures: llid and pid need a setting with three values or more in the grid")
-    return wanted

@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from actdim.neighbors.settings import Neighbors
+from actdim.study.figures import OF_A_STUDY
 from actdim.study.measures import MeasureSections
 from actdim.validation import OneOrMore, Settings, Unit, Units
-
-FIGURES = ("llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check")
 
 
 class Activations(Settings):
@@ -53,7 +52,7 @@ class StudyFile(TrainedSections, MeasureSections):
     neighbors: Neighbors = Field(
         Neighbors(), description="how to search for neighbors in this study, where it differs from config.yaml"
     )
-    figures: list[Literal[FIGURES]] | None = Field(
+    figures: list[Literal[OF_A_STUDY]] | None = Field(
         None, description="figures to draw; null: those that the grid has enough runs for"
     )
 

@@ -1,56 +1,35 @@
-"""Sweeps: runs in which one setting alone varies."""
+"""Sweeps and combinations of settings among the rows of a table."""
 
-import pandas as pd
-from pandas.api.types import is_bool, is_numeric_dtype
-
-
-def sweeps(summary, settings):
-    """Yield (name, setting, rows) for every sweep of a study: runs in which one setting alone varies.
-
-    summary: the rows of one study. A sweep has three values of its setting or more; it is named after the
-    setting, and where several sweeps vary the same one, after what they hold fixed too. A setting that the model
-    of some runs lacks is empty in their rows, and as good a value to hold fixed as any.
-    """
-    varied = varying(summary, settings)
-    for key in filter(lambda key: is_numeric_dtype(summary[key]), varied):
-        others = [other for other in varied if other != key]
-        groups = [((), summary)] if not others else summary.groupby(others, dropna=False)
-        long = [(fixed, rows) for fixed, rows in groups if rows[key].nunique() >= 3]
-        for fixed, rows in long:
-            held = ", ".join(f"{other}={value_text(value)}" for other, value in zip(others, fixed, strict=True))
-            yield (f"{key} at {held}" if len(long) > 1 else key), key, rows
+from actdim.sweeps import find_sweeps, value_text, varied_settings
 
 
-def configurations(rows, settings):
-    """Return (name, function that selects its rows from a table) for every combination of settings but the seed."""
-    varied = varying(rows, settings)
+def sweeps(rows, settings):
+    """Return [(name, setting, its rows)] of the sweeps among the rows of a study; see actdim.sweeps."""
+    found = find_sweeps(settings_of_rows(rows, settings))
+    return [(name, setting, rows.iloc[indices]) for name, setting, indices in found]
+
+
+def combinations(rows, settings):
+    """Return [(name, function that selects its rows from a table)] of the combinations of settings but the seed."""
+    varied = varied_settings(settings_of_rows(rows, settings))
     if not varied:
         return [("all runs", lambda table: table)]
-
-    def selector(values):
-        values = list(values)
-        return lambda table: table[((table[varied] == values) | (table[varied].isna() & pd.isna(values))).all(axis=1)]
-
     return [
-        (
-            ", ".join(
-                f"{key.replace('_', ' ')} {value_text(value)}" for key, value in zip(varied, values, strict=True)
-            ),
-            selector(values),
-        )
-        for values in rows[varied].drop_duplicates().itertuples(index=False, name=None)
+        (combination_name(values), selector(values))
+        for values in settings_of_rows(rows[varied].drop_duplicates(), varied)
     ]
 
 
-def varying(rows, settings):
-    """Return the settings, but the seed, that differ between rows."""
-    return [key for key in settings if key != "seed" and rows[key].nunique() > 1]
+def combination_name(values):
+    """Return {setting: value} for a reader: weight decay 0.01, dropout 0."""
+    return ", ".join(f"{setting.replace('_', ' ')} {value_text(value)}" for setting, value in values.items())
 
 
-def value_text(value):
-    """Return a setting's value as a reader would write it; none for an empty one."""
-    if pd.isna(value):
-        return "none"
-    if is_bool(value):
-        return str(value).lower()
-    return value if isinstance(value, str) else f"{value:g}"
+def selector(values):
+    """Return the function that selects the rows with {setting: value} from a table."""
+    return lambda table: table[[row == values for row in settings_of_rows(table, list(values))]]
+
+
+def settings_of_rows(rows, settings):
+    """Return [{setting: value}] of the rows of a table, an empty cell as None."""
+    return rows[settings].astype(object).where(rows[settings].notna(), None).to_dict("records")

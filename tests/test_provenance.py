@@ -17,7 +17,7 @@ from actdim.names import INPUT
 from actdim.storage.atomic import atomic_write
 
 
-def estimate(values, path, parser):
+def estimate(values, path, parser, *, k: Annotated[int, Field(ge=1, description="neighbors to use")] = 3):
     """Return something."""
     parser.add_argument("--k", type=int, default=3, help="neighbors", metavar="N")
     if len(values) < 2:
@@ -54,6 +54,7 @@ def digest_after(tmp_path):
         "message of an error": [("two values or more, not {len(values)}", "too few values")],
         "reason of a missing value": [("the data have no dimension", "no dimension")],
         "log line": [('print(f"{len(values)} values")', 'print("values:", len(values), flush=True)')],
+        "description of a setting": [(', description="neighbors to use"', "")],
         "no log line": [('    print(f"{len(values)} values")\n', "")],
         "help": [('help="neighbors", metavar="N"', 'help="how many neighbors"')],
         "a check more": [("    print", '    if path is None:\n        raise UserError("no path")\n    print')],

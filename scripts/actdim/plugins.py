@@ -87,7 +87,8 @@ def signature_model(function, base):
         )
         for key, parameter in keyword_parameters(function).items()
     }
-    return create_model(function.__name__, __base__=base, **settings)
+    summary = (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
+    return create_model(function.__name__, __base__=base, __doc__=summary or None, **settings)
 
 
 def keyword_parameters(function):

@@ -44,8 +44,8 @@ NOT_COUNTED = {
     "training.settings": "states which settings there are; their values count by themselves",
     "models.summary": "finds shapes for the plan, without data or weights",
 }
-PROGRAM_TEXT = {"help", "description", "metavar"}  # keyword arguments of argparse
-ARGPARSE = {"add_argument", "ArgumentParser", "add_set"}
+DESCRIPTIONS = {"help", "description", "metavar"}  # keyword arguments with text for a reader
+DESCRIBED = {"add_argument", "ArgumentParser", "add_set", "Field"}  # of functions of argparse and pydantic
 MESSAGES = {"print", "warn"}  # functions whose calls, as statements, only tell something
 ENDING = {"UserError", "NoSpace"}  # exceptions that end a program, so that there is no result
 
@@ -202,8 +202,8 @@ def without_messages(node):
         return {"msg": []}
     if isinstance(node, ast.Call) and called_name(node) in ENDING:
         return {"args": [], "keywords": []}
-    if isinstance(node, ast.Call) and called_name(node) in ARGPARSE:
-        return {"keywords": [keyword for keyword in node.keywords if keyword.arg not in PROGRAM_TEXT]}
+    if isinstance(node, ast.Call) and called_name(node) in DESCRIBED:
+        return {"keywords": [keyword for keyword in node.keywords if keyword.arg not in DESCRIPTIONS]}
     return {}
 
 

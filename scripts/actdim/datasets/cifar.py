@@ -1,12 +1,12 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009, Learning multiple layers of features from tiny images)."""
 
 from actdim.datasets.dataset import DataSet
-from actdim.datasets.published import read, require_folder
+from actdim.datasets.published import Folder, read, require_folder
 
 SIZES = {"train": 50_000, "validation": 10_000}
 
 
-def cifar10(*, folder: str = "data/cifar10") -> DataSet:
+def cifar10(*, folder: Folder = "data/cifar10") -> DataSet:
     """Color images of 10 kinds of things, 32x32; validation is the published test batch.
 
     folder: holds `cifar-10-batches-py` with the pickles of the Python version.
@@ -22,7 +22,7 @@ def cifar10(*, folder: str = "data/cifar10") -> DataSet:
     )
 
 
-def cifar100(*, folder: str = "data/cifar100") -> DataSet:
+def cifar100(*, folder: Folder = "data/cifar100") -> DataSet:
     """Color images of 100 kinds of things (the fine labels), 32x32; validation is the published test part.
 
     folder: holds `cifar-100-python` with the pickles of the Python version.

@@ -20,10 +20,16 @@ Deviation = Annotated[float, Field(gt=0)]
 
 def imagefolder(
     *,
-    folder: str,
-    size: Annotated[int, Field(ge=1)] = 224,
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
-    std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225),
+    folder: Annotated[str, Field(description="holds train/<class>/ and validation/<class>/ with images")],
+    size: Annotated[int, Field(ge=1, description="pixels of each side, after resizing and cropping")] = 224,
+    mean: Annotated[
+        tuple[float, float, float], Field(description="of red, green and blue, to normalize by; 1 is the brightest")
+    ] = (0.485, 0.456, 0.406),
+    std: Annotated[tuple[Deviation, Deviation, Deviation], Field(description="deviations of red, green and blue")] = (
+        0.229,
+        0.224,
+        0.225,
+    ),
 ) -> DataSet:
     """Images `train/<class>/*` and `validation/<class>/*` in a folder, as torchvision's ImageFolder finds them.
 

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from actdim.datasets.dataset import DataSet
-from actdim.datasets.published import read, require_folder
+from actdim.datasets.published import Folder, read, require_folder
 from actdim.errors import UserError
 
 SIZES = {"train": 60_000, "validation": 10_000}
@@ -19,7 +19,7 @@ FILES = {
 }
 
 
-def mnist(*, folder: str = "data/mnist") -> DataSet:
+def mnist(*, folder: Folder = "data/mnist") -> DataSet:
     """Handwritten digits in gray, 28x28; validation is the published test part.
 
     folder: holds `MNIST/raw` with four files in the IDX format, unpacked or as .gz. Other images of that size and
@@ -28,7 +28,7 @@ def mnist(*, folder: str = "data/mnist") -> DataSet:
     return in_idx_format("mnist", "MNIST", folder, mean=(0.1307,), std=(0.3081,))
 
 
-def fashionmnist(*, folder: str = "data/fashionmnist") -> DataSet:
+def fashionmnist(*, folder: Folder = "data/fashionmnist") -> DataSet:
     """Articles of clothing in gray, 28x28; validation is the published test part.
 
     folder: holds `FashionMNIST/raw` with four files in the IDX format, unpacked or as .gz.

@@ -10,9 +10,11 @@ from actdim.datasets.dataset import DataSet, split_at_random
 
 def modular(
     *,
-    operation: Literal["sum", "subtraction", "division"] = "division",
-    modulus: Annotated[int, Field(ge=3)] = 97,
-    train_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5,
+    operation: Annotated[
+        Literal["sum", "subtraction", "division"], Field(description="the operation o of a o b = ?")
+    ] = "division",
+    modulus: Annotated[int, Field(ge=3, description="a prime")] = 97,
+    train_fraction: Annotated[float, Field(gt=0, lt=1, description="of the equations, for training")] = 0.5,
 ) -> DataSet:
     """All equations `a o b =` over the residues of a prime, as four tokens each; the class is the result.
 

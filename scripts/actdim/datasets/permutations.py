@@ -12,8 +12,8 @@ from actdim.datasets.dataset import DataSet, split_at_random
 
 def permutations(
     *,
-    elements: Annotated[int, Field(ge=3, le=6)] = 5,
-    train_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5,
+    elements: Annotated[int, Field(ge=3, le=6, description="elements that are permuted")] = 5,
+    train_fraction: Annotated[float, Field(gt=0, lt=1, description="of the equations, for training")] = 0.5,
 ) -> DataSet:
     """All equations `a o b =` in the symmetric group on `elements`, as four tokens each.
 

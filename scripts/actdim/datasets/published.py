@@ -1,11 +1,16 @@
 """What the published image data sets share: their folders, and one line for a missing or damaged file."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from actdim.datasets.dataset import Split
 from actdim.errors import UserError
+
+# The setting `folder` of the data sets.
+Folder = Annotated[str, Field(description="holds the published files; the default one is downloaded if it is missing")]
 
 
 def default_folder(name):

@@ -9,7 +9,7 @@ class Augmentation(Settings):
     """How to alter uint8 images for training, at random and in this order."""
 
     crop: Unit = Field(0, description="pixels of black around the image, before a window of its size is cut out")
-    flip: bool = Field(False, description="flip every other image from left to right")
+    flip: bool = Field(False, description="flip a random half of the images from left to right")
     rotation: float = Field(0.0, ge=0, le=180, description="rotate by up to so many degrees to either side")
 
     @property

@@ -1,10 +1,10 @@
 """Street View House Numbers (Netzer et al. 2011, Reading digits in natural images with unsupervised learning)."""
 
 from actdim.datasets.dataset import DataSet
-from actdim.datasets.published import read, require_folder
+from actdim.datasets.published import Folder, read, require_folder
 
 
-def svhn(*, folder: str = "data/svhn") -> DataSet:
+def svhn(*, folder: Folder = "data/svhn") -> DataSet:
     """Digits cropped from photographs, in color, 32x32; validation is the published test part.
 
     folder: holds `train_32x32.mat` and `test_32x32.mat`. The label of the digit 0 is 0, which the files call 10.

@@ -12,7 +12,7 @@ from actdim.estimators.result import TAILS, NoEstimate, log_ratios, require
 LOWEST, HIGHEST = 1e-3, 1e4  # dimensions to look between
 
 
-def gride(lists, *, n1: Annotated[int, Field(ge=1)] = 2):
+def gride(lists, *, n1: Annotated[int, Field(ge=1, description="compares neighbors n1 and 2 n1")] = 2):
     """GRIDE (Denti et al. 2022): TwoNN with the neighbors n1 and n2 = 2 n1 in place of the first and second.
 
     `scales` holds the estimate at n1 = 1, 2, 4, ... as far as the lists reach, each with its 95 % interval and the

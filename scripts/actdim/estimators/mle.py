@@ -9,7 +9,7 @@ from scipy.special import gammaincinv
 from actdim.estimators.result import TAILS, NoEstimate, require
 
 
-def mle(lists, *, k: Annotated[int, Field(ge=2)] = 20):
+def mle(lists, *, k: Annotated[int, Field(ge=2, description="neighbors of each point")] = 20):
     """Levina and Bickel (2004) from the first k neighbors, averaged as MacKay and Ghahramani (2005) correct it.
 
     At each point, 1 / d = mean over j < k of log(T_k / T_j), T_j the distance to its j-th neighbor; the mean of 1 / d

@@ -8,7 +8,11 @@ from pydantic import Field
 from actdim.estimators.result import TAILS, NoEstimate, decimated_too, log_ratios, require
 
 
-def twonn(lists, *, fraction: Annotated[float, Field(gt=0, le=1)] = 1.0):
+def twonn(
+    lists,
+    *,
+    fraction: Annotated[float, Field(gt=0, le=1, description="of the r2 / r1, the lowest")] = 1.0,
+):
     """TwoNN by maximum likelihood (Facco et al. 2017, eq. 3), with its exact 95 % interval.
 
     mu = r2 / r1 follows a Pareto law with exponent d. From the N usable mu, d = N / sum(log mu), and the sum is

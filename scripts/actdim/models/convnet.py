@@ -9,9 +9,9 @@ from torch import nn
 def convnet(
     data,
     *,
-    depth: Annotated[int, Field(ge=1)] = 3,
-    width: Annotated[int, Field(ge=1)] = 16,
-    batch_norm: bool = False,
+    depth: Annotated[int, Field(ge=1, description="convolutions")] = 3,
+    width: Annotated[int, Field(ge=1, description="feature maps of the first convolution")] = 16,
+    batch_norm: Annotated[bool, Field(description="batch norm before each ReLU")] = False,
 ) -> nn.Module:
     """`depth` 3x3 convolutions with ReLU, from the second on at stride 2 and twice as wide, then the classifier.
 

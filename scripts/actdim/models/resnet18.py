@@ -12,9 +12,11 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 def resnet18(
     data,
     *,
-    width: Annotated[int, Field(ge=1)] = 64,
-    dropout: Rate = 0.0,
-    classifier_dropout: Rate | None = None,
+    width: Annotated[int, Field(ge=1, description="feature maps of the first stage")] = 64,
+    dropout: Annotated[Rate, Field(description="rate after the stem and every stage")] = 0.0,
+    classifier_dropout: Annotated[
+        Rate | None, Field(description="rate before the classifier; null: that of dropout")
+    ] = None,
 ) -> nn.Module:
     """Stem, four stages of two blocks, average pool, classifier.
 

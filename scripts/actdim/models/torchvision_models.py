@@ -8,10 +8,14 @@ import re
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from typing import Annotated
 from urllib.error import URLError
 
 import torch
+from pydantic import Field
 from torch import nn
+
+WEIGHTS = "a file with a state dict, or a name of torchvision's such as DEFAULT; null: random weights"
 
 
 @functools.cache  # the same function for the same name, as for all other models
@@ -21,10 +25,10 @@ def architecture(name):
     Raises ValueError for an unknown name.
     """
 
-    def make(data, *, weights: str | None = None) -> nn.Module:
+    def make(data, *, weights: Annotated[str | None, Field(description=WEIGHTS)] = None) -> nn.Module:
         return classifier(name, data, weights)
 
-    make.__name__ = name
+    make.__name__ = f"torchvision:{name}"
     return make
 
 

@@ -21,7 +21,9 @@ def section_of_study(measure):
     if "{layer}" in measure.path:
         layers = Field(["all"], description="modules to measure; all: those that the model lists")
         place["layers"] = (OneOrMore[str], layers)
-    return create_model(f"{measure.settings.__name__}Section", __base__=measure.settings, **place)
+    return create_model(
+        f"{measure.settings.__name__}Section", __base__=measure.settings, __doc__=measure.settings.__doc__, **place
+    )
 
 
 SECTIONS = {name: section_of_study(measure) for name, measure in MEASURES.items() if measure.settings}

@@ -14,11 +14,14 @@ from pydantic import (
 
 from actdim import plugins, registry
 from actdim.datasets.settings import DatasetSettings
-from actdim.validation import ALREADY_CHECKED, Count, Named, NonNegative, Rate, Settings, Unit, any_settings
+from actdim.validation import ALREADY_CHECKED, Count, Named, NonNegative, OrOneItem, Rate, Settings, Unit, any_settings
 
 # The ends of the stages of training, one job each; one number is one stage.
 Stages = Annotated[
-    list[Unit], Field(min_length=1), BeforeValidator(lambda ends: ends if isinstance(ends, list) else [ends])
+    list[Unit],
+    Field(min_length=1),
+    BeforeValidator(lambda ends: ends if isinstance(ends, list) else [ends]),
+    OrOneItem(),
 ]
 
 
@@ -53,6 +56,13 @@ class Schedule(Settings):
         """Let `cosine` stand for `{name: cosine}`."""
         return {"name": content} if isinstance(content, str) else content
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema, handler):
+        """Allow the name alone in the JSON Schema, too."""
+        mapping = handler(schema)
+        name = handler.resolve_ref_schema(mapping)["properties"]["name"]
+        return {"anyOf": [{"enum": name["enum"], "type": "string"}, mapping]}
+
     @model_validator(mode="after")
     def steps_are_stated(self):
         """A rate that falls in steps says where."""
@@ -62,7 +72,7 @@ class Schedule(Settings):
 
 
 class Bottleneck(Settings):
-    """The autoencoder-bottleneck regularizer; see bottleneck.py."""
+    """An autoencoder whose reconstruction error joins the loss, which makes a layer simpler."""
 
     layer: str = Field(description="the module whose output the autoencoder reconstructs")
     width: Count = Field(description="numbers in the code")

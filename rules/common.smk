@@ -13,6 +13,7 @@ from threading import Thread
 sys.path.append(f"{workflow.basedir}/scripts")
 
 from actdim import provenance
+from actdim.provenance import settings_that_count
 from actdim.cli import TELL
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
@@ -38,6 +39,8 @@ from actdim.study.stages import planned_digest
 from actdim.study.study import load_config_and_studies
 from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config
+from actdim.workflow.changes import jobs_of, reasons_to_run_again
+from actdim.workflow.options import measure_options, search_options, set_options
 from actdim.workflow.resources import asking
 
 # Snakemake keeps nearly all of what it makes for a job: looking for what can go, time and again, took a third of a plan.
@@ -53,6 +56,10 @@ except UserError as mistakes:
     sys.exit(str(mistakes))
 
 SHOWN_ESTIMATOR = next(iter(CONFIG.estimators))  # in figures, and in the table of measures
+
+if workflow.is_main_process:
+    for reason in reasons_to_run_again(jobs_of(STUDIES, CONFIG)):
+        print(reason, file=sys.stderr)
 
 shell.prefix(f"set -euo pipefail; {TELL}")  # the first is what Snakemake sets itself
 
@@ -90,21 +97,9 @@ def run_of(wildcards):
     return STUDIES[wildcards.study].runs[wildcards.run]
 
 
-def set_options(settings):
-    """Settings as a program's options: --set weight_decay=0.001 --set seed=0."""
-    pairs = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
-    return " ".join(f"--set {shlex.quote(pair)}" for pair in pairs)
-
-
-def measure_options(name):
-    """Return the function that gives the options of a measure's program: the layer, where it has one, and settings."""
-
-    def options(wildcards):
-        settings = getattr(STUDIES[wildcards.study].measures, name).model_dump(exclude={"at", "layers"})
-        layer = f"--layer {wildcards.layer} " if "layer" in wildcards.keys() else ""
-        return layer + set_options(settings)
-
-    return options
+def measure_options_of(measure):
+    """Return the function that gives the options of a measure's program."""
+    return lambda w: measure_options(getattr(STUDIES[w.study].measures, measure.name), w.get("layer"))
 
 
 def config_options(*without):
@@ -152,12 +147,6 @@ def activations_of(wildcards):
     """The file of activations that holds a set of samples."""
     dump, _, _ = dump_of(wildcards.samples)
     return ACTIVATIONS.format(study=wildcards.study, run=wildcards.run, samples=dump)
-
-
-def search_options(wildcards):
-    """The options of a search for neighbors."""
-    search = STUDIES[wildcards.study].neighbors
-    return f"--method {search.method} --k {search.k} --seed {search.seed} {by_class(wildcards)}".rstrip()
 
 
 def by_class(wildcards):

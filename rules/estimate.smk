@@ -15,7 +15,7 @@ rule find_neighbors:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        search=search_options,
+        search=lambda w: search_options(STUDIES[w.study].neighbors, w.samples),
         code=code_digest("find_neighbors.py"),
     message:
         "Finding neighbors in {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
@@ -40,7 +40,7 @@ rule estimate_id:
         mem_mb=mem_mb,
         runtime=runtime,
     params:
-        set=lambda w: set_options(CONFIG.estimators[w.estimator].model_dump()),
+        set=lambda w: set_options(settings_that_count(CONFIG.estimators[w.estimator])),
         code=lambda w: code_digest("estimate_id.py", ESTIMATORS[w.estimator]),
     message:
         "Estimating the ID of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."

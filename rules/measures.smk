@@ -24,7 +24,7 @@ for measure in [measure for measure in MEASURES.values() if measure.settings]:
             runtime=runtime,
         params:
             file=checkpoint_file,
-            options=measure_options(measure.name),
+            options=measure_options_of(measure),
             code=code_of_run(f"{measure.rule}.py"),
         message:
             f"Measuring {measure.name.replace('_', ' ')}{of_layer} of {{wildcards.study}} {{wildcards.run}} at {{wildcards.at}}."

@@ -22,7 +22,7 @@ from actdim.measures.directions import (
 from actdim.measures.selectivity import class_selectivity, mutual_information, rank_correlations
 from actdim.measures.settings import Directions
 from actdim.models.layers import own_layers
-from actdim.provenance import made_by
+from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
 from actdim.training.trained_model import load_trained
 from actdim.validation import check
@@ -49,7 +49,12 @@ def main():
         "layer": arguments.layer,
         "settings": settings.model_dump(),
         "source": trained.source,
-        "made_by": made_by(__file__, *plugins.run_functions(trained.settings), libraries=("torch", "scikit-learn")),
+        "made_by": made_by(
+            __file__,
+            *plugins.run_functions(trained.settings),
+            settings=settings_that_count(settings),
+            libraries=("torch", "scikit-learn"),
+        ),
     }
     write_json(arguments.output, {**measured, **about})
     print(f"{arguments.layer}: {measured['units']} units, area under ablation {measured['area']}")

@@ -27,7 +27,12 @@ def main():
     attributes = {
         **trained.source,
         "split": arguments.split,
-        "made_by": made_by(__file__, *plugins.run_functions(trained.settings), libraries=("torch", "h5py")),
+        "made_by": made_by(
+            __file__,
+            *plugins.run_functions(trained.settings),
+            settings={"split": arguments.split, "layers": arguments.layers},
+            libraries=("torch", "h5py"),
+        ),
     }
     samples = on_device(split, data_set(trained.settings.dataset), trained.device)
     single = dump(arguments.output, trained.model, samples, split.index, layers, attributes)

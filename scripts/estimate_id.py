@@ -7,7 +7,7 @@ from pathlib import Path
 from actdim import cli, plugins, registry
 from actdim.cli import add_set, read_set
 from actdim.estimators import result
-from actdim.provenance import made_by
+from actdim.provenance import made_by, settings_that_count
 from actdim.storage.neighbor_lists import read_neighbors
 from actdim.validation import Settings, check
 
@@ -22,19 +22,24 @@ def main():
 
     estimator = plugins.load_function(registry.ESTIMATORS, arguments.estimator)
     schema = plugins.settings_model(registry.ESTIMATORS, arguments.estimator, Settings)
-    settings = check(schema, read_set(arguments.set), f"--estimator {arguments.estimator}: --set").model_dump()
+    settings = check(schema, read_set(arguments.set), f"--estimator {arguments.estimator}: --set")
     groups, attributes = read_neighbors(arguments.neighbors)
     results = [
-        (label, one(estimator, lists, report, settings) | {"recall": report.get("recall")})
+        (label, one(estimator, lists, report, settings.model_dump()) | {"recall": report.get("recall")})
         for label, lists, report in groups
     ]
     result.write(
         arguments.output,
         results,
         estimator=arguments.estimator,
-        settings=settings,
+        settings=settings.model_dump(),
         source=attributes.get("source", {}),
-        made_by=made_by(__file__, registry.ESTIMATORS[arguments.estimator], libraries=("numpy", "scipy")),
+        made_by=made_by(
+            __file__,
+            registry.ESTIMATORS[arguments.estimator],
+            settings=settings_that_count(settings),
+            libraries=("numpy", "scipy"),
+        ),
     )
 
 

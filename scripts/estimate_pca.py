@@ -31,7 +31,7 @@ def main():
         estimator="pca",
         settings={},
         source=source,
-        made_by=made_by(__file__, libraries=("numpy", "h5py")),
+        made_by=made_by(__file__, settings={}, libraries=("numpy", "h5py")),
     )
 
 

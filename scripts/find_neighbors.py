@@ -9,7 +9,8 @@ from actdim.errors import UserError
 from actdim.neighbors import search
 from actdim.neighbors.decimation import decimate
 from actdim.neighbors.search import find_neighbors
-from actdim.provenance import made_by
+from actdim.neighbors.settings import Neighbors
+from actdim.provenance import made_by, settings_that_count
 from actdim.storage.activations_file import open_layer, rows_by_class
 from actdim.storage.atomic import atomic_write
 from actdim.storage.hdf5 import create
@@ -17,17 +18,20 @@ from actdim.storage.neighbor_lists import seal_neighbors, write_lists
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser, defaults = argparse.ArgumentParser(description=__doc__), Neighbors()
     parser.add_argument("--activations", required=True, type=Path, help="an HDF5 file of dump_activations.py")
     parser.add_argument("--layer", required=True, help="its layer")
-    parser.add_argument("--method", choices=list(search.METHODS), default="auto", help="(default: auto)")
-    parser.add_argument("--k", type=int, default=32, help="neighbors of every sample (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument(
+        "--method", choices=list(search.METHODS), default=defaults.method, help="(default: %(default)s)"
+    )
+    parser.add_argument("--k", type=int, default=defaults.k, help="neighbors of every sample (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="of everything random (default: %(default)s)")
     parser.add_argument("--by-class", action="store_true", help="among the samples of the same class only")
     parser.add_argument("--output", required=True, type=Path, help="the HDF5 file for the lists")
     arguments = parser.parse_args()
     if arguments.k < 2:
         raise UserError(f"--k {arguments.k}: should be 2 or more")
+    settings = Neighbors(method=arguments.method, k=arguments.k, seed=arguments.seed)
 
     with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
         classes = rows_by_class(arguments.activations, labels) if arguments.by_class else None
@@ -44,7 +48,9 @@ def main():
                 {
                     "seed": arguments.seed,
                     "source": source,
-                    "made_by": made_by(__file__, libraries=("numpy", "numba", "pynndescent")),
+                    "made_by": made_by(
+                        __file__, settings=settings_that_count(settings), libraries=("numpy", "numba", "pynndescent")
+                    ),
                 },
             )
 

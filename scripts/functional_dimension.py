@@ -10,7 +10,7 @@ from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import on_device
 from actdim.measures.functional_dimension import batch_dimension, choose, draw_inputs, full_dimension, function_of
 from actdim.measures.settings import FunctionalDimension
-from actdim.provenance import made_by
+from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
 from actdim.training.trained_model import load_trained
 from actdim.validation import check
@@ -40,7 +40,12 @@ def main():
     about = {
         "settings": settings.model_dump(),
         "source": {**trained.source, "split": settings.split},
-        "made_by": made_by(__file__, *plugins.run_functions(trained.settings), libraries=("torch", "numpy")),
+        "made_by": made_by(
+            __file__,
+            *plugins.run_functions(trained.settings),
+            settings=settings_that_count(settings),
+            libraries=("torch", "numpy"),
+        ),
     }
     write_json(arguments.output, {**result, **about})
 

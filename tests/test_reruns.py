@@ -4,6 +4,7 @@ import ast
 import copy
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -314,3 +315,33 @@ def test_activations_that_are_not_kept(done):
     assert not any(file.exists() for file in files)
     assert done.planned() == {}
     pd.testing.assert_series_equal(pd.read_csv(done.folder / "results/tables/id.csv")["id"], before)
+
+
+def test_why_jobs_run_again_is_said_in_words(done):
+    edit(done, "scripts/actdim/models/mlp.py", "nn.ReLU()", "nn.GELU()")
+    done.write(changed(training={"lr": 0.05, "momentum": 0.5}), estimators={"twonn": {"fraction": 0.8}})
+    said = done.snakemake("-n", "--quiet").stderr.splitlines()
+    settings = "training.lr is 0.05 and was 0.1; training.momentum is 0.5 and was its default"
+    assert f"tiny: train runs again for 3 results: {settings}; actdim/models/mlp.py has changed" in said
+    assert "tiny: dump_activations runs again for 3 results: actdim/models/mlp.py has changed" in said
+    assert "tiny: estimate_id runs again for 9 results: fraction is 0.8 and was its default" in said
+
+
+def test_results_say_themselves_what_made_them(done):
+    """Without Snakemake's records, what was changed runs again, and no more."""
+    shutil.rmtree(done.folder / ".snakemake")
+    assert done.planned() == {}
+    done.write(changed(training={"lr": 0.05}))
+    assert done.planned() == BEHIND_TRAINING | {"train": 3}
+    done.write(estimators={"twonn": {"fraction": 0.8}})
+    assert done.planned() == BEHIND_NEIGHBORS
+    done.snakemake()
+    assert done.planned() == {}
+
+
+def test_a_harmless_change_is_recorded_by_touch(done):
+    edit(done, "scripts/actdim/models/mlp.py", "nn.ReLU()", "nn.ReLU(inplace=False)")
+    assert done.planned()["train"] == 3
+    done.snakemake("--touch")
+    assert done.planned() == {}
+    assert "runs again" not in done.snakemake("-n", "--quiet").stderr

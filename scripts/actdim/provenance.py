@@ -52,7 +52,12 @@ ENDING = {"UserError", "NoSpace"}  # exceptions that end a program, so that ther
 
 def code_digest(program, *entries):
     """Return a digest of the code of a program in scripts/; see `code_digests`."""
-    return digest_of(sorted(code_digests(program, *entries).values()))
+    return digest_of_code(code_digests(program, *entries))
+
+
+def digest_of_code(digests):
+    """Return the digest of what `code_digests` returns; it does not change where a module has another name."""
+    return digest_of(sorted(digests.values()))
 
 
 @functools.cache
@@ -236,7 +241,7 @@ def settings_that_count(settings):
         value = plain(getattr(settings, name))
         if field.is_required() or value != first_default(type(settings), name):
             counted[name] = value
-    return counted
+    return counted | plain(settings.model_extra or {})
 
 
 def first_default(model, name):
@@ -264,8 +269,8 @@ def digest_of(*parts):
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def made_by(program, *entries, libraries=()):
-    """Return what a result says of its making: the program, the digests of its code, the versions of libraries."""
+def made_by(program, *entries, settings, libraries=()):
+    """Return what a result says of its making: program, settings that count, code, and versions of libraries."""
     program = Path(program).name
     versions = {library: version(library) for library in libraries}
-    return {"program": program, "code": code_digests(program, *entries), **versions}
+    return {"program": program, "settings": settings, "code": code_digests(program, *entries), **versions}

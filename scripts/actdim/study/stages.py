@@ -64,7 +64,12 @@ def load_training_job(path, chosen, previous, until, program):
         settings=settings,
         unit=length.unit,
         stage=make_stage(file.checkpoints, until, previous),
-        made_by=made_by(program, *plugins.run_functions(settings), libraries=("torch", "numpy")),
+        made_by=made_by(
+            program,
+            *plugins.run_functions(settings),
+            settings={**settings_that_count(settings), "kept": stage.kept},
+            libraries=("torch", "numpy"),
+        ),
     )
 
 

@@ -207,7 +207,9 @@ def size_of_checkpoint(study, run, learner, metrics):
         settings=run.settings,
         unit=study.unit,
         stage=study.stages[-1],
-        made_by=made_by("train.py", *plugins.run_functions(run.settings), libraries=("torch", "numpy")),
+        made_by=made_by(
+            "train.py", *plugins.run_functions(run.settings), settings=run.counted, libraries=("torch", "numpy")
+        ),
     )
     counter = Counter()
     torch.save({"format": checkpoints.FORMAT, **snapshot(job, 0, metrics, learner)}, counter)

@@ -1,0 +1,191 @@
+"""Why results are made again: what made them, as they say themselves, compared with what would make them now.
+
+Every result states in `made_by` which settings and code made it (see provenance.py), so that changes are known without
+Snakemake's own records: a fresh clone has none, and a Snakemake that was killed did not write all. Where Snakemake has
+a record of a result, that record decides, because `snakemake --touch` notes in it that a change is harmless.
+"""
+
+import contextlib
+import functools
+import json
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
+from snakemake.persistence.file import FilePersistence
+
+from actdim.measures.table import MEASURES
+from actdim.names import PCA
+from actdim.plugins import run_functions
+from actdim.provenance import code_digests, digest_of_code, settings_that_count
+from actdim.registry import ESTIMATORS
+from actdim.study.runs import layers_of
+from actdim.study.stages import planned_digest
+from actdim.study.targets import ACTIVATIONS, CHECKPOINTS, ID, NEIGHBORS, dump_of, files_of_measure, sample_sets
+from actdim.workflow.options import how_measured, measure_options, search_options, set_options
+
+OTHER_PARAMS = ["made by other settings or code"]
+NOTED = Path(".snakemake/noted_by_actdim.txt")
+SHOWN = 3  # differences in a line
+
+
+class Job(NamedTuple):
+    """What would make a result now."""
+
+    study: str
+    rule: str
+    output: str
+    settings: dict  # that count
+    code: dict  # {module: digest}
+    params: list  # of the rule, which stand for the settings
+
+
+def jobs_of(studies, config):
+    """Yield the Job of every result of all runs that states what made it."""
+    estimators = {
+        name: (counted, code_digests("estimate_id.py", ESTIMATORS[name]), [set_options(counted)])
+        for name in config.estimators.keys() - {PCA}
+        for counted in [settings_that_count(config.estimators[name])]
+    }
+    for study in studies.values():
+        for run in study.runs.values():
+            place = {"study": study.name, "run": run.name}
+            yield from training_jobs(study, run, place)
+            yield from activation_jobs(study, run, place, estimators)
+            yield from measure_jobs(study, run)
+
+
+def training_jobs(study, run, place):
+    """Yield the Job of each stage of a run."""
+    code = code_digests("train.py", *run_functions(run.settings))
+    for stage in study.stages:
+        output = CHECKPOINTS.format(**place, until=stage.until)
+        settings = {**run.counted, "kept": stage.kept}
+        yield Job(study.name, "train", output, settings, code, [planned_digest(run.counted, stage)])
+
+
+def activation_jobs(study, run, place, estimators):
+    """Yield the Job of each dump of a run, of its neighbor lists and of its estimates.
+
+    estimators: {name: (settings that count, code, params)}.
+    """
+    dump_code = code_digests("dump_activations.py", *run_functions(run.settings))
+    search_code, search = code_digests("find_neighbors.py"), settings_that_count(study.neighbors)
+    chosen = study.activations.layers
+    for samples in sample_sets(study.activations):
+        name, _, split = dump_of(samples)
+        dump, settings = ACTIVATIONS.format(**place, samples=name), {"split": split, "layers": chosen}
+        yield Job(study.name, "dump_activations", dump, settings, dump_code, [split, chosen])
+        options = search_options(study.neighbors, samples)
+        for layer in layers_of(run, chosen):
+            files = {**place, "samples": samples, "layer": layer}
+            yield Job(study.name, "find_neighbors", NEIGHBORS.format(**files), search, search_code, [options])
+            for estimator, how in estimators.items():
+                yield Job(study.name, "estimate_id", ID.format(**files, estimator=estimator), *how)
+
+
+def measure_jobs(study, run):
+    """Yield the Job of each measure of a run's checkpoints."""
+    for measure in MEASURES.values():
+        settings = measure.settings and getattr(study.measures, measure.name)
+        for output in files_of_measure(study, run, measure) if settings else []:
+            layer = Path(output).stem if "{layer}" in measure.path else None
+            code = code_digests(f"{measure.rule}.py", *run_functions(run.settings))
+            options = measure_options(settings, layer)
+            yield Job(study.name, measure.rule, output, how_measured(settings), code, [options])
+
+
+def reasons_to_run_again(jobs):
+    """Return lines that say why results are made again, and have Snakemake make those of which it has no record."""
+    counts, noted = Counter(), read_noted()
+    for job in jobs:
+        made_by = read_made_by(job.output)
+        differences = list(differing(made_by, job)) if made_by else []
+        if not differences:
+            if job.output in noted:  # made again since, or the settings were changed back
+                forget_other_params(job.output)
+                noted.remove(job.output)
+            continue
+        record = snakemake_records()._read_record(job.output)
+        if record is None:
+            note_other_params(job.output)
+            noted.add(job.output)
+        elif {repr(param) for param in [*job.params, digest_of_code(job.code)]} <= set(record.params or []):
+            continue  # `snakemake --touch` has noted that it is harmless
+        counts[job.study, job.rule, in_words(differences)] += 1
+    if noted or NOTED.exists():
+        NOTED.write_text("".join(f"{output}\n" for output in sorted(noted)))
+    return [line(*key, count) for key, count in counts.items()]
+
+
+def read_noted():
+    """Return the outputs for which `note_other_params` has written a record."""
+    return set(NOTED.read_text().splitlines()) if NOTED.exists() else set()
+
+
+def note_other_params(output):
+    """Note in Snakemake's records that an output was made with parameters that no job has now."""
+    record = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, params=OTHER_PARAMS)
+    snakemake_records()._write_record(output, record)
+
+
+def forget_other_params(output):
+    """Remove from Snakemake's records what `note_other_params` wrote, if it is still there."""
+    record = snakemake_records()._read_record(output)
+    if record and record.params == OTHER_PARAMS:
+        snakemake_records()._delete_record(output)
+
+
+@functools.cache
+def snakemake_records():
+    """Return Snakemake's records of the working directory."""
+    return FilePersistence(path=Path(".snakemake").absolute())
+
+
+def read_made_by(output):
+    """Return the `made_by` of a result; None where there is no such result or it does not state it."""
+    path = Path(output)
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if path.suffix == ".h5":
+            with h5py.File(path, "r") as file:
+                return json.loads(file.attrs["made_by"])
+        return json.loads((path / "run.json" if path.is_dir() else path).read_bytes())["made_by"]
+    return None
+
+
+def differing(made_by, job):
+    """Yield in words each setting and module that differs between what made a result and what would make it now."""
+    before, now = flat(made_by.get("settings", {})), flat(job.settings)
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            yield f"{key} is {shown(now, key)} and was {shown(before, key)}"
+    code = made_by.get("code", {})
+    for module in sorted(code.keys() | job.code.keys()):
+        if code.get(module) != job.code.get(module):
+            yield f"{module} has changed"
+
+
+def flat(settings, prefix=""):
+    """Return nested settings as {"training.lr": 0.1}."""
+    found = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def shown(settings, key):
+    """Return the value of a setting as text."""
+    return json.dumps(settings[key]) if key in settings else "its default"
+
+
+def in_words(differences):
+    """Return the first differences as one text, and how many more there are."""
+    more = len(differences) - SHOWN
+    return "; ".join(differences[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def line(study, rule, differences, count):
+    """Return what to tell the user of results of a study and a rule."""
+    return f"{study}: {rule} runs again for {count} result{'s' if count > 1 else ''}: {differences}"

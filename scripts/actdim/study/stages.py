@@ -2,7 +2,7 @@
 
 from actdim import plugins
 from actdim.errors import UserError
-from actdim.provenance import digest_of, made_by
+from actdim.provenance import digest_of, made_by, settings_that_count
 from actdim.study.run_settings import make_run_settings
 from actdim.study.study_file import TrainedSections
 from actdim.study.yaml_files import read_yaml
@@ -58,12 +58,13 @@ def load_training_job(path, chosen, previous, until, program):
     until = length.ends[-1] if until is None else until
     if previous is not None and until <= previous:
         raise UserError(f"{where}: a stage that begins at {previous} should end after that, not at {until}")
+    stage = make_stage(file.checkpoints, until, previous)
     return TrainingJob(
         study=path.stem,
         chosen=chosen,
         settings=settings,
         unit=length.unit,
-        stage=make_stage(file.checkpoints, until, previous),
+        stage=stage,
         made_by=made_by(
             program,
             *plugins.run_functions(settings),

@@ -21,7 +21,6 @@ from actdim.names import PCA
 from actdim.plugins import run_functions
 from actdim.provenance import code_digests, digest_of_code, settings_that_count
 from actdim.registry import ESTIMATORS
-from actdim.study.runs import layers_of
 from actdim.study.stages import planned_digest
 from actdim.study.targets import ACTIVATIONS, CHECKPOINTS, ID, NEIGHBORS, dump_of, files_of_measure, sample_sets
 from actdim.workflow.options import how_measured, measure_options, search_options, set_options
@@ -79,7 +78,7 @@ def activation_jobs(study, run, place, estimators):
         dump, settings = ACTIVATIONS.format(**place, samples=name), {"split": split, "layers": chosen}
         yield Job(study.name, "dump_activations", dump, settings, dump_code, [split, chosen])
         options = search_options(study.neighbors, samples)
-        for layer in layers_of(run, chosen):
+        for layer in study.layers_of(run):
             files = {**place, "samples": samples, "layer": layer}
             yield Job(study.name, "find_neighbors", NEIGHBORS.format(**files), search, search_code, [options])
             for estimator, how in estimators.items():

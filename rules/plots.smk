@@ -1,12 +1,23 @@
 FIGURE_FILES = figure_files(STUDIES, CONFIG.estimators)
 
+
+def figure_options(figure):
+    """Return the function that gives the options of a figure's program: its tables and, for one of a study, which."""
+
+    def options(wildcards, input):
+        tables = " ".join(f"--{table} {input[table]}" for table in figure.tables)
+        if figure.all_studies:
+            return tables
+        estimator, unit = figure.estimator_of(CONFIG.estimators), STUDIES[wildcards.study].unit
+        return f"{tables} --study {wildcards.study} --estimator {estimator} --unit {unit}"
+
+    return options
+
+
 # One rule for each figure in the table of figures.
 for figure in FIGURES.values():
     of_study = not figure.all_studies
     place = "{study}" if of_study else "all"
-    options = " ".join(f"--{table} {{input.{table}}}" for table in figure.tables)
-    if of_study:
-        options += " --study {wildcards.study} --estimator {params.estimator} --unit {params.unit}"
 
     rule:
         name:
@@ -32,9 +43,10 @@ for figure in FIGURES.values():
             runtime=runtime,
         params:
             estimator=figure.estimator_of(CONFIG.estimators),
-            unit=lambda w: STUDIES[w.study].unit if "study" in w.keys() else "",
+            options=figure_options(figure),
             code=code_digest(f"plot_{figure.name}.py"),
         message:
             f"Plotting {figure.name}{' of {wildcards.study}' * of_study}."
         shell:
-            f"scripts/plot_{figure.name}.py {options}" " --svg {output.svg} --png {output.png} > {log} 2>&1"
+            # It is formatted when the job runs, when the loop has ended: nothing of the loop may stand in it.
+            "scripts/{rule}.py {params.options} --svg {output.svg} --png {output.png} > {log} 2>&1"

@@ -12,6 +12,8 @@ import threading
 from pathlib import Path
 
 import pytest
+import threadpoolctl
+import torch  # noqa: F401 (its threads are limited too)
 import warm_snakemake
 import yaml
 from actdim import plugins, registry
@@ -37,6 +39,11 @@ def build_named(table, settings, *arguments):
 def dataset_settings(**settings):
     """Return the checked settings of a data set."""
     return plugins.check_named(registry.DATASETS, settings, "dataset", DatasetSettings)
+
+
+def pytest_configure():
+    """Leave a core to each process of the tests."""
+    threadpoolctl.threadpool_limits(1)
 
 
 class Project:

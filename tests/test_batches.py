@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from actdim.datasets.device import Samples, normalize
+from actdim.study.run_settings import make_run_settings
 from actdim.training.augmentation import augment
 from actdim.training.batches import draw_epoch, take_batch
 from scipy.stats import chisquare, ks_2samp
@@ -23,8 +24,12 @@ def samples(images):
 
 
 def settings(n, **augmentation):
-    full = {"crop": 0, "flip": False, "rotation": 0.0} | augmentation
-    return {"seed": 3, "training": {"batch_size": n}, "dataset": {"augmentation": full}}
+    study = {
+        "dataset": {"name": "cifar10", "augmentation": augmentation},
+        "model": {"name": "mlp"},
+        "training": {"lr": 0.1, "batch_size": n, "epochs": 1},
+    }
+    return make_run_settings(study, {"seed": 3}, "test")
 
 
 def test_normalization():

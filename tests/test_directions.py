@@ -1,8 +1,6 @@
 """Reliance on single directions: against plain loops, closed forms, and by the real program."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +10,8 @@ from actdim.datasets.dataset import DataSet
 from actdim.datasets.device import Samples
 from actdim.measures import directions, selectivity
 from actdim.training import checkpoints
-from conftest import ROOT, STUDY, build_named
+from conftest import build_named
+from programs import run_program
 from scipy import stats
 from torch import nn
 
@@ -194,9 +193,8 @@ def probed(finished, tmp_path_factory):
 
     def run(layer, *settings):
         options = [part for setting in settings for part in ("--set", setting)]
-        command = [sys.executable, ROOT / "scripts/ablate_directions.py", "--checkpoint", checkpoint, "--layer", layer]
-        return subprocess.run(
-            [*command, *options, "--output", folder / "out.json"], capture_output=True, text=True, cwd=folder
+        return run_program(
+            "ablate_directions", *options, checkpoint=checkpoint, layer=layer, output=folder / "out.json"
         )
 
     return folder / "out.json", run
@@ -255,29 +253,9 @@ def test_a_diverged_model_has_a_reason(finished, tmp_path):
     state["model"]["hidden1.0.weight"][0, 0] = float("nan")
     checkpoints.save(tmp_path / "00004.pt", state)
     output = tmp_path / "out.json"
-    subprocess.run(
-        [
-            sys.executable,
-            ROOT / "scripts/ablate_directions.py",
-            *("--checkpoint", tmp_path / "00004.pt", "--layer", "hidden1", "--output", output),
-        ],
-        check=True,
-    )
+    done = run_program("ablate_directions", checkpoint=tmp_path / "00004.pt", layer="hidden1", output=output)
+    assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())
     assert found["area"] == {"train": None, "validation": None}
     of_split = "{}: activations of {} of {} samples are not finite"
     assert found["reason"] == f"{of_split.format('train', 300, 300)}, {of_split.format('validation', 900, 900)}"
-
-
-def test_only_the_measure_runs_when_the_measure_changes(done):
-    """Stating it measures the checkpoints that are there; another number of orders measures again."""
-    study = {**STUDY, "directions": {"at": [4], "layers": ["hidden2"]}}
-    done.write(study)
-    planned = done.planned()
-    assert planned.pop("ablate_directions") == 3
-    assert not {"train", "dump_activations", "find_neighbors", "estimate_id"} & set(planned)
-    done.snakemake("--quiet", "all")
-    assert done.planned() == {}
-    done.write(study, directions={"orders": 3})
-    assert done.planned()["ablate_directions"] == 3
-    assert "train" not in done.planned()

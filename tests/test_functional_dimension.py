@@ -15,6 +15,7 @@ from actdim.datasets.device import on_device
 from actdim.errors import UserError
 from actdim.measures import functional_dimension as fd
 from conftest import ROOT, build_named
+from programs import run_program
 from torch import nn
 
 GB = 1e9
@@ -364,9 +365,8 @@ def test_a_batch_is_the_same_each_time():
 def program(folder, *sets, checkpoint="00004.pt"):
     """Run the program on a checkpoint; return the finished process."""
     options = [part for pair in sets for part in ("--set", pair)]
-    checkpoint, output = folder / checkpoint, folder / "dimension.json"
-    command = [sys.executable, ROOT / "scripts/functional_dimension.py", "--checkpoint", checkpoint, "--output", output]
-    return subprocess.run([*command, *options], capture_output=True, text=True)
+    output = folder / "dimension.json"
+    return run_program("functional_dimension", *options, checkpoint=folder / checkpoint, output=output)
 
 
 @pytest.fixture(scope="module")
@@ -377,8 +377,7 @@ def checkpoints(tmp_path_factory):
         "dataset: {name: digits, train_size: 60}\nmodel: {name: mlp, width: 4}\ncheckpoints: [0, 4]\n"
         "training: {lr: 0.1, batch_size: 20, epochs: 4}\nactivations: {at: [4]}\n"
     )
-    command = [sys.executable, ROOT / "scripts/train.py", "--study", folder / "small.yaml", "--output", folder / "run"]
-    subprocess.run(command, check=True, capture_output=True)
+    assert run_program("train", study=folder / "small.yaml", output=folder / "run").returncode == 0
     return folder / "run"
 
 
@@ -417,26 +416,3 @@ def test_mistakes_are_one_line(checkpoints, setting, checkpoint, message):
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("functional_dimension.py: ")
     assert message in done.stderr
-
-
-def test_in_the_workflow(project):
-    """A job for each run and checkpoint; a study's setting comes before the configuration's, and reruns it alone."""
-    study = {
-        "dataset": {"name": "digits", "train_size": 60},
-        "model": {"name": "mlp", "width": 4},
-        "training": {"lr": 0.1, "batch_size": 20, "epochs": 4},
-        "checkpoints": [0, 4],
-        "activations": {"at": [4]},
-        "functional_dimension": {"at": [0, 4], "samples": 20},
-    }
-    project.write(study, functional_dimension={"samples": 30, "split": "validation"})
-    files = [f"results/tiny/seed~0/functional_dimension/{at}.json" for at in ("00000", "00004")]
-    project.snakemake(*files)
-    for at, name in zip((0, 4), files, strict=True):
-        result = json.loads((project.folder / name).read_text())
-        assert result["samples"] == 20
-        assert (result["source"]["checkpoint"], result["source"]["split"]) == (at, "validation")
-    project.write({**study, "functional_dimension": {"at": [0, 4], "samples": 10}})
-    done = project.snakemake("-n", "--quiet", "reason", "--", *files)
-    assert "functional_dimension        2" in done.stdout
-    assert "rule train:" not in done.stdout

@@ -17,7 +17,7 @@ from actdim.tables.columns import METRICS
 from actdim.tables.findings import reading
 from actdim.tables.id import id_table
 from actdim.tables.summary import summary_table
-from conftest import ROOT
+from conftest import ROOT, STUDY
 from test_tables import by_layer, estimates
 
 ABLATION = ["validation_ablation_area", "train_ablation_area", "mean_selectivity"]
@@ -294,6 +294,32 @@ def test_the_report_takes_any_configuration(done):
     done.write(**probes)
     (done.folder / "results/report.html").unlink()
     done.snakemake("results/report.html")
+
+
+def test_measures_of_checkpoints_in_the_workflow(done):
+    """A job for each checkpoint; a study's setting comes before the configuration's; a changed one reruns it alone."""
+    study = STUDY | {
+        "directions": {"at": [4], "layers": ["hidden2"], "orders": 2},
+        "functional_dimension": {"at": [2, 4], "samples": 20},
+    }
+
+    def planned(study):
+        done.write(study, functional_dimension={"samples": 30, "split": "validation"})
+        planned = done.planned()
+        assert not {"train", "dump_activations", "find_neighbors", "estimate_id"} & planned.keys()
+        return [planned.get(rule, 0) for rule in ("ablate_directions", "functional_dimension")]
+
+    assert planned(study) == [3, 6]
+    run = "results/tiny/weight_decay~0/seed~0"
+    files = [f"{run}/functional_dimension/{at:05d}.json" for at in (2, 4)]
+    done.snakemake(f"{run}/directions/00004/hidden2.json", *files)
+    for at, name in zip((2, 4), files, strict=True):
+        result = json.loads((done.folder / name).read_text())
+        assert result["samples"] == 20
+        assert (result["source"]["checkpoint"], result["source"]["split"]) == (at, "validation")
+    assert planned(study) == [2, 4]
+    assert planned(study | {"functional_dimension": {"at": [2, 4], "samples": 10}}) == [2, 6]
+    assert planned(study | {"directions": study["directions"] | {"orders": 3}}) == [3, 4]
 
 
 def test_planning_does_not_import_torch():

@@ -1,55 +1,50 @@
 """The programs by hand, as their users run them."""
 
 import json
-import os
 import subprocess
 import sys
 
 import h5py
 import numpy as np
 import pytest
-from actdim import registry
+import torch
+from actdim import cli, registry
 from conftest import ROOT
+from programs import run_program
 
 
-def run(program, *flags, **options):
-    """Run a program with options; return the finished process."""
-    arguments = [*flags, *(part for key, value in options.items() for part in (f"--{key}", str(value)))]
-    return subprocess.run([sys.executable, ROOT / f"scripts/{program}.py", *arguments], capture_output=True, text=True)
-
-
-def estimate(folder, points, estimator="twonn", method="exact"):
-    """Take points through both programs; return the JSON."""
+def find(folder, points, method="exact"):
+    """Write points as a file of activations, and find their neighbors."""
     with h5py.File(folder / "a.h5", "w") as file:
         file["layers/hand.made"] = points
-    found = run(
-        "find_neighbors", activations=folder / "a.h5", layer="hand.made", method=method, k=32, output=folder / "n.h5"
-    )
+    options = {"activations": folder / "a.h5", "layer": "hand.made", "method": method, "k": 32}
+    found = run_program("find_neighbors", **options, output=folder / "n.h5")
     assert found.returncode == 0, found.stderr
-    done = run("estimate_id", neighbors=folder / "n.h5", estimator=estimator, output=folder / "id.json")
+
+
+def estimate(folder, estimator):
+    """Estimate the ID from the neighbors found before; return the JSON."""
+    done = run_program("estimate_id", neighbors=folder / "n.h5", estimator=estimator, output=folder / "id.json")
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "id.json").read_text())
 
 
 @pytest.mark.parametrize(
-    "too_much",
+    "exhaust",
     [
-        "numpy.empty(1 << 58)",
-        "torch.empty(1 << 58)",
-        "(_ for _ in ()).throw(torch.OutOfMemoryError('CUDA out of memory'))",
+        lambda: np.empty(1 << 58),
+        lambda: torch.empty(1 << 58),
+        lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")),
     ],
+    ids=["numpy", "torch", "CUDA"],
 )
-def test_too_little_memory_is_one_line(too_much):
-    script = f"import numpy, torch; from actdim import cli; cli.run(lambda: {too_much})"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": ROOT / "scripts"},
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("-c: not enough memory; run fewer jobs at once, or one with less at once (")
-    assert len(done.stderr.splitlines()) == 1
+def test_too_little_memory_is_one_line(exhaust, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run(exhaust)
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train.py: not enough memory; run fewer jobs at once, or one with less at once (")
 
 
 def test_batch_norm_of_one_sample_is_one_line(tmp_path):
@@ -57,23 +52,24 @@ def test_batch_norm_of_one_sample_is_one_line(tmp_path):
         "{dataset: {name: digits, train_size: 9}, model: {name: mlp, width: 4, batch_norm: true},"
         " training: {lr: 0.1, batch_size: 1, epochs: 1}, checkpoints: [1]}"
     )
-    done = run("train", study=tmp_path / "study.yaml", output=tmp_path / "to~1")
+    done = run_program("train", study=tmp_path / "study.yaml", output=tmp_path / "to~1")
     assert done.returncode == 1
     assert done.stderr == "train.py: training.batch_size: batch norm needs two samples or more at once\n"
 
 
 @pytest.mark.parametrize("method", ["exact", "pynndescent"])
-@pytest.mark.parametrize("estimator", registry.ESTIMATORS)
-def test_hand_made_file_of_known_dimension(tmp_path, method, estimator):
+def test_hand_made_file_of_known_dimension(tmp_path, method):
     rng = np.random.default_rng(0)
     points = rng.uniform(size=(2500, 5)) @ np.linalg.qr(rng.normal(size=(40, 5)))[0].T
-    result = estimate(tmp_path, points.astype(np.float32), estimator, method)
-    assert result["id"] == pytest.approx(5, rel=0.12)
-    assert result["low"] < result["id"] < result["high"]
-    assert result["n_points"] == 2500
-    assert result["n_dropped"] == 0
-    assert result["recall"] >= 0.99
-    assert result["made_by"]["program"] == "estimate_id.py"
+    find(tmp_path, points.astype(np.float32), method)
+    for estimator in registry.ESTIMATORS:
+        result = estimate(tmp_path, estimator)
+        assert result["id"] == pytest.approx(5, rel=0.12)
+        assert result["low"] < result["id"] < result["high"]
+        assert result["n_points"] == 2500
+        assert result["n_dropped"] == 0
+        assert result["recall"] >= 0.99
+        assert result["made_by"]["program"] == "estimate_id.py"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +83,8 @@ def test_hand_made_file_of_known_dimension(tmp_path, method, estimator):
 )
 @pytest.mark.parametrize("estimator", ["twonn", "twonn_fit"])
 def test_no_value_but_a_reason(tmp_path, points, reason, estimator):
-    result = estimate(tmp_path, points, estimator)
+    find(tmp_path, points)
+    result = estimate(tmp_path, estimator)
     assert result["id"] is None
     assert result["low"] is None
     assert result["n_points"] == len(points)
@@ -103,10 +100,10 @@ def test_each_class_by_itself(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["layers/x"], file["labels"] = points, labels
     options = {"activations": tmp_path / "a.h5", "layer": "x"}
-    found = run("find_neighbors", "--by-class", **options, output=tmp_path / "n.h5")
+    found = run_program("find_neighbors", "--by-class", **options, output=tmp_path / "n.h5")
     assert found.returncode == 0, found.stderr
-    run("estimate_id", neighbors=tmp_path / "n.h5", estimator="twonn", output=tmp_path / "id.json")
-    run("estimate_pca", "--by-class", **options, output=tmp_path / "pca.json")
+    run_program("estimate_id", neighbors=tmp_path / "n.h5", estimator="twonn", output=tmp_path / "id.json")
+    run_program("estimate_pca", "--by-class", **options, output=tmp_path / "pca.json")
     for name in ("id", "pca"):
         classes = json.loads((tmp_path / f"{name}.json").read_text())["classes"]
         assert [one["class"] for one in classes] == [3, 4]
@@ -117,12 +114,12 @@ def test_each_class_by_itself(tmp_path):
     with h5py.File(tmp_path / "a.h5", "a") as file:
         del file["labels"]
     for program in ("find_neighbors", "estimate_pca"):
-        done = run(program, "--by-class", **options, layer="x", output=tmp_path / "x")
+        done = run_program(program, "--by-class", **options, layer="x", output=tmp_path / "x")
         assert done.stderr == f"{program}.py: {tmp_path}/a.h5: has no /labels; --by-class needs them\n"
 
 
 def test_neighbors_file(tmp_path):
-    estimate(tmp_path, np.random.default_rng(0).normal(size=(100, 6)).astype(np.float16))
+    find(tmp_path, np.random.default_rng(0).normal(size=(100, 6)).astype(np.float16))
     with h5py.File(tmp_path / "n.h5") as file:
         assert file["indices"].dtype == np.int32
         assert file["distances"].dtype == np.float32
@@ -151,7 +148,7 @@ def test_neighbors_file(tmp_path):
     ],
 )
 def test_mistakes_are_one_line(program, options, message):
-    done = run(program, **options)
+    done = run_program(program, **options)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert message in done.stderr
@@ -159,9 +156,11 @@ def test_mistakes_are_one_line(program, options, message):
 
 
 def test_estimator_settings_are_checked(tmp_path):
-    estimate(tmp_path, np.random.default_rng(0).normal(size=(100, 6)))
+    find(tmp_path, np.random.default_rng(0).normal(size=(100, 6)))
     for setting, message in (("fractoin=0.9", "did you mean fraction?"), ("fraction=1.5", "less than or equal to 1")):
-        done = run("estimate_id", neighbors=tmp_path / "n.h5", estimator="twonn", set=setting, output=tmp_path / "x")
+        done = run_program(
+            "estimate_id", neighbors=tmp_path / "n.h5", estimator="twonn", set=setting, output=tmp_path / "x"
+        )
         assert done.returncode == 1
         assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1
@@ -169,7 +168,7 @@ def test_estimator_settings_are_checked(tmp_path):
 
 def test_a_damaged_checkpoint(tmp_path):
     (tmp_path / "00001.pt").write_bytes(b"PK not a checkpoint")
-    done = run("dump_activations", checkpoint=tmp_path / "00001.pt", output=tmp_path / "x.h5")
+    done = run_program("dump_activations", checkpoint=tmp_path / "00001.pt", output=tmp_path / "x.h5")
     assert done.stderr.splitlines() == [
         f"dump_activations.py: {tmp_path}/00001.pt: corrupt, or of an older format than 2; "
         f"delete the folder {tmp_path} and run snakemake again, which repeats that training"
@@ -178,7 +177,7 @@ def test_a_damaged_checkpoint(tmp_path):
 
 def test_search_and_estimate_import_no_torch(tmp_path):
     """They start thousands of times; torch alone would cost more than they do."""
-    estimate(tmp_path, np.random.default_rng(0).normal(size=(100, 6)))
+    find(tmp_path, np.random.default_rng(0).normal(size=(100, 6)))
     runs = {
         "find_neighbors": ["--activations", "a.h5", "--layer", "hand.made", "--method", "exact", "--output", "x.h5"],
         "estimate_id": ["--neighbors", "n.h5", "--estimator", "twonn", "--output", "x.json"],

@@ -1,8 +1,5 @@
 """Tables from estimates whose answers are known."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +8,7 @@ from actdim.tables.correlations import correlations_table
 from actdim.tables.id import id_table
 from actdim.tables.summary import summary_table
 from actdim.tables.sweeps import combinations, sweeps
-from conftest import ROOT
+from programs import run_program
 from scipy import stats
 
 
@@ -283,24 +280,8 @@ def test_figures_and_report_of_the_real_workflow(finished):
 @pytest.mark.parametrize("content", ["", 'damaged,\n"x'])
 def test_damaged_tables(tmp_path, content):
     (tmp_path / "s.csv").write_text(content)
-    done = subprocess.run(
-        [
-            sys.executable,
-            ROOT / "scripts/plot_llid.py",
-            "--summary",
-            tmp_path / "s.csv",
-            "--study",
-            "x",
-            "--estimator",
-            "twonn",
-            "--svg",
-            tmp_path / "x.svg",
-            "--png",
-            tmp_path / "x.png",
-        ],
-        capture_output=True,
-        text=True,
-    )
+    figure = {"study": "x", "estimator": "twonn", "svg": tmp_path / "x.svg", "png": tmp_path / "x.png"}
+    done = run_program("plot_llid", summary=tmp_path / "s.csv", **figure)
     assert done.returncode == 1
     assert done.stderr.startswith(f"plot_llid.py: {tmp_path}/s.csv: ")
     assert len(done.stderr.splitlines()) == 1

@@ -1,10 +1,7 @@
 """A training's working folder: what is trained once is not trained again, and two trainings never share a folder."""
 
-import contextlib
 import errno
 import fcntl
-import importlib
-import io
 import json
 import os
 import platform
@@ -14,10 +11,11 @@ import subprocess
 import sys
 
 import pytest
-from actdim import cli, provenance
+from actdim import provenance
 from actdim.storage import file_locks
 from conftest import ROOT
 from faults.harness import content
+from programs import run_program
 
 KEPT = (0, 10, 20, 30)
 NAMES = [*(f"{epoch:05d}.pt" for epoch in KEPT), "metrics.csv", "metrics.csv.sha256", "run.json"]
@@ -39,18 +37,9 @@ def command(folder, *options):
 
 
 def train(folder, *options):
-    """Train in this process, because importing torch takes seconds; return (exit status, standard output, error)."""
-    said, mistake, before = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["train.py", *command(folder, *options)]
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(mistake):
-            cli.run(importlib.import_module("train").main)
-        status = 0
-    except SystemExit as ended:
-        status = ended.code
-    finally:
-        sys.argv = before
-    return status, said.getvalue(), mistake.getvalue()
+    """Train in a test's folder; return (exit status, standard output, standard error)."""
+    done = run_program("train", *command(folder, *options))
+    return done.returncode, done.stdout, done.stderr
 
 
 def contents(folder):

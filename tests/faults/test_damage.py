@@ -1,7 +1,5 @@
 """Damaged files: every program that reads one does the very same, or says in one line what to make again."""
 
-import contextlib
-import importlib
 import io
 import json
 import os
@@ -9,7 +7,6 @@ import random
 import shlex
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -18,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from actdim import cli
 from actdim.storage import atomic, json_files
 from actdim.training import checkpoints
 from conftest import STUDY
+from programs import run_program
 
 from faults import harness
 
@@ -71,20 +68,9 @@ NAMES = [f"{command.split(' --')[0]}, {path}" for path, command, *_ in READERS]
 
 
 def run(command, *lines):
-    """Run a program as its users do, in this process, for to import torch takes seconds; return (status, stderr)."""
-    program, *arguments = shlex.split(command)
-    module = importlib.import_module(program)
-    said = io.StringIO()
-    before = sys.argv, sys.stdin
-    sys.argv, sys.stdin = [f"{program}.py", *arguments], io.StringIO("\n".join(lines))
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-            cli.run(module.main)
-    except SystemExit:
-        return 1, said.getvalue().rstrip("\n")
-    finally:
-        sys.argv, sys.stdin = before
-    return 0, said.getvalue()
+    """Run a program by its command line; return (exit status, standard error)."""
+    done = run_program(*shlex.split(command), lines=lines)
+    return done.returncode, done.stderr.rstrip("\n")
 
 
 def do(command, *lines):

@@ -32,19 +32,19 @@ class Layer(nn.Module):
 
 
 class Odd(nn.Module):
-    layers = ("constant", "few", "large", "some_nan", "all_inf", "hidden")
+    layers = ("constant", "few", "large", "some_nan", "hidden")
 
     def __init__(self, features, classes, width, spoiled):
         super().__init__()
         self.constant, self.few, self.large = Layer("constant"), Layer("few"), Layer("large")
-        self.some_nan, self.all_inf = Layer("nan"), Layer("inf")
+        self.some_nan = Layer("nan")
         self.hidden = nn.Sequential(nn.Linear(features, width), nn.ReLU())
         self.classifier = nn.Linear(width, classes)
         self.spoiled = Layer("nan" if spoiled else "clean")
 
     def forward(self, inputs):
         x = inputs.flatten(1)
-        for layer in (self.constant, self.few, self.large, self.some_nan, self.all_inf):
+        for layer in (self.constant, self.few, self.large, self.some_nan):
             layer(x)
         logits = self.classifier(self.hidden(x))
         return logits if self.training else logits + 0 * self.spoiled(logits)
@@ -61,7 +61,7 @@ STUDY = {
     "grid": [{"lr": [0.01, 0.1, 1e30]}],
     "checkpoints": [1, 2],
     "activations": {"at": [2]},
-    "directions": {"at": [2], "orders": 2, "points": 3, "draws": 1, "samples": 50},
+    "directions": {"at": [2], "layers": ["large", "hidden"], "orders": 2, "points": 3, "draws": 1, "samples": 50},
     "functional_dimension": {"at": [2], "samples": 5},
     "figures": ["llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check"],
 }

@@ -24,11 +24,12 @@ for measure in [measure for measure in MEASURES.values() if measure.settings]:
             runtime=runtime,
         params:
             file=checkpoint_file,
+            program=f"{measure.rule}.py",
             options=measure_options_of(measure),
             code=code_of_run(f"{measure.rule}.py"),
         message:
             f"Measuring {measure.name.replace('_', ' ')}{of_layer} of {{wildcards.study}} {{wildcards.run}} at {{wildcards.at}}."
         shell:
             # It is formatted when the job runs, when the loop has ended: nothing of the loop may stand in it.
-            "scripts/{rule}.py --checkpoint {input.checkpoints}/{params.file} {params.options}"
+            "scripts/{params.program} --checkpoint {input.checkpoints}/{params.file} {params.options}"
             " --output {output.result} > {log} 2>&1"

@@ -43,10 +43,11 @@ for figure in FIGURES.values():
             runtime=runtime,
         params:
             estimator=figure.estimator_of(CONFIG.estimators),
+            program=f"plot_{figure.name}.py",
             options=figure_options(figure),
             code=code_digest(f"plot_{figure.name}.py"),
         message:
             f"Plotting {figure.name}{' of {wildcards.study}' * of_study}."
         shell:
             # It is formatted when the job runs, when the loop has ended: nothing of the loop may stand in it.
-            "scripts/{rule}.py {params.options} --svg {output.svg} --png {output.png} > {log} 2>&1"
+            "scripts/{params.program} {params.options} --svg {output.svg} --png {output.png} > {log} 2>&1"

@@ -1,5 +1,6 @@
 """The documentation: the site builds, links lead somewhere, and every example works as it stands there."""
 
+import importlib
 import json
 import re
 import shlex
@@ -95,9 +96,17 @@ def test_command(command):
         assert all(f'"{word}"' in program or word == "--set" for word in words if word.startswith("--"))
 
 
-def test_study(tmp_path):
-    (tmp_path / "mine.yaml").write_text(block("yaml", "epochs: 30"))
-    assert len(load_study("mine", Config(studies=["mine"], estimators={"twonn": {}}), tmp_path).runs) == 10
+@pytest.mark.parametrize(("last_epoch", "runs"), [(30, 10), (40, 16)])
+def test_study(last_epoch, runs, tmp_path):
+    """The README's study and that of the page on studies."""
+    (tmp_path / "mine.yaml").write_text(block("yaml", f"at: [{last_epoch}], split"))
+    assert len(load_study("mine", Config(studies=["mine"], estimators={"twonn": {}}), tmp_path).runs) == runs
+
+
+def test_tables_of_settings_are_those_of_the_schemas(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    page = importlib.import_module("settings_tables").current_page()
+    assert page == PAGES["docs/studies.md"], "run python docs/settings_tables.py"
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)

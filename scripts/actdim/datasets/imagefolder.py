@@ -23,9 +23,13 @@ def imagefolder(
     folder: Annotated[str, Field(description="holds train/<class>/ and validation/<class>/ with images")],
     size: Annotated[int, Field(ge=1, description="pixels of each side, after resizing and cropping")] = 224,
     mean: Annotated[
-        tuple[float, float, float], Field(description="of red, green and blue, to normalize by; 1 is the brightest")
+        tuple[float, float, float],
+        Field(description="means of red, green and blue to normalize by, of values from 0 to 1"),
     ] = (0.485, 0.456, 0.406),
-    std: Annotated[tuple[Deviation, Deviation, Deviation], Field(description="deviations of red, green and blue")] = (
+    std: Annotated[
+        tuple[Deviation, Deviation, Deviation],
+        Field(description="standard deviations of red, green and blue to normalize by"),
+    ] = (
         0.229,
         0.224,
         0.225,

@@ -14,7 +14,7 @@ def modular(
         Literal["sum", "subtraction", "division"], Field(description="the operation o of a o b = ?")
     ] = "division",
     modulus: Annotated[int, Field(ge=3, description="a prime")] = 97,
-    train_fraction: Annotated[float, Field(gt=0, lt=1, description="of the equations, for training")] = 0.5,
+    train_fraction: Annotated[float, Field(gt=0, lt=1, description="fraction of the equations for training")] = 0.5,
 ) -> DataSet:
     """All equations `a o b =` over the residues of a prime, as four tokens each; the class is the result.
 

@@ -13,7 +13,7 @@ from actdim.datasets.dataset import DataSet, split_at_random
 def permutations(
     *,
     elements: Annotated[int, Field(ge=3, le=6, description="elements that are permuted")] = 5,
-    train_fraction: Annotated[float, Field(gt=0, lt=1, description="of the equations, for training")] = 0.5,
+    train_fraction: Annotated[float, Field(gt=0, lt=1, description="fraction of the equations for training")] = 0.5,
 ) -> DataSet:
     """All equations `a o b =` in the symmetric group on `elements`, as four tokens each.
 

@@ -11,7 +11,10 @@ from actdim.estimators.result import TAILS, NoEstimate, decimated_too, log_ratio
 def twonn(
     lists,
     *,
-    fraction: Annotated[float, Field(gt=0, le=1, description="of the r2 / r1, the lowest")] = 1.0,
+    fraction: Annotated[
+        float,
+        Field(gt=0, le=1, description="fraction of the ratios r2 / r1 to use, the lowest; the others are censored"),
+    ] = 1.0,
 ):
     """TwoNN by maximum likelihood (Facco et al. 2017, eq. 3), with its exact 95 % interval.
 

@@ -13,10 +13,14 @@ from actdim.neighbors.decimation import first_two
 def twonn_fit(
     lists,
     *,
-    fraction: Annotated[float, Field(gt=0, le=1, description="of the r2 / r1 to fit, the lowest")] = 0.9,
+    fraction: Annotated[
+        float, Field(gt=0, le=1, description="fraction of the ratios r2 / r1 to fit, the lowest")
+    ] = 0.9,
     subsamples: Annotated[int, Field(ge=2, description="random subsamples to average over")] = 20,
-    subsample_fraction: Annotated[float, Field(gt=0, lt=1, description="of the points, in each subsample")] = 0.9,
-    seed: Annotated[int, Field(ge=0, description="of the subsamples")] = 0,
+    subsample_fraction: Annotated[
+        float, Field(gt=0, lt=1, description="fraction of the points in each subsample")
+    ] = 0.9,
+    seed: Annotated[int, Field(ge=0, description="seed of the subsamples")] = 0,
 ):
     """The paper's procedure (arXiv 2211.13239): TwoNN by regression, mean and standard deviation over subsamples.
 

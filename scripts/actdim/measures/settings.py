@@ -18,7 +18,7 @@ class Directions(Settings):
     )
     draws: Count = Field(10, description="random directions of noise for each strength")
     samples: Count = Field(1000, description="samples of each split, at most")
-    seed: Unit = Field(0, description="of the orders, the directions and the choice of samples")
+    seed: Unit = Field(0, description="seed of the orders, the directions and the choice of samples")
 
 
 class FunctionalDimension(Settings):
@@ -35,4 +35,4 @@ class FunctionalDimension(Settings):
         description="singular values count above this fraction of the largest; null: the rounding error of float64",
     )
     memory: float = Field(2.0, gt=0, description="GB that the matrices may take; what needs more is refused")
-    seed: Unit = Field(0, description="of the choice of samples and of the random inputs")
+    seed: Unit = Field(0, description="seed of the choice of samples and of the random inputs")

@@ -13,7 +13,7 @@ def mlp(
     *,
     depth: Annotated[int, Field(ge=1, description="hidden layers")] = 2,
     width: Annotated[int, Field(ge=1, description="neurons of each hidden layer")] = 128,
-    dropout: Annotated[float, Field(ge=0, lt=1, description="rate after each hidden layer")] = 0.0,
+    dropout: Annotated[float, Field(ge=0, lt=1, description="dropout rate after each hidden layer")] = 0.0,
     batch_norm: Annotated[bool, Field(description="batch norm before each ReLU")] = False,
 ) -> nn.Module:
     """`depth` hidden ReLU layers of `width` neurons, dropout after each, then the classifier.

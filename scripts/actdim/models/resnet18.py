@@ -13,9 +13,9 @@ def resnet18(
     data,
     *,
     width: Annotated[int, Field(ge=1, description="feature maps of the first stage")] = 64,
-    dropout: Annotated[Rate, Field(description="rate after the stem and every stage")] = 0.0,
+    dropout: Annotated[Rate, Field(description="dropout rate after the stem and every stage")] = 0.0,
     classifier_dropout: Annotated[
-        Rate | None, Field(description="rate before the classifier; null: that of dropout")
+        Rate | None, Field(description="dropout rate before the classifier; null: the value of dropout")
     ] = None,
 ) -> nn.Module:
     """Stem, four stages of two blocks, average pool, classifier.

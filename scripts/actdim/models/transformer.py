@@ -14,7 +14,9 @@ def transformer(
     depth: Annotated[int, Field(ge=1, description="blocks")] = 2,
     width: Annotated[int, Field(ge=1, description="numbers for each position; a multiple of heads")] = 128,
     heads: Annotated[int, Field(ge=1, description="attention heads of each block")] = 4,
-    dropout: Annotated[float, Field(ge=0, lt=1, description="rate after the embeddings, attentions and MLPs")] = 0.1,
+    dropout: Annotated[
+        float, Field(ge=0, lt=1, description="dropout rate after embeddings, attentions and MLPs")
+    ] = 0.1,
 ) -> nn.Module:
     """Pre-norm blocks of causal attention and a four times wider MLP; the class is read at the last position."""
     if not data.vocabulary:

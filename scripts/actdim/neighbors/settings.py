@@ -20,5 +20,5 @@ class Neighbors(Settings):
     )
     k: int = Field(32, ge=2, description="neighbors to store for each point; some estimators need more than two")
     seed: Unit = Field(
-        0, description="of the approximate search, the check of its recall, and the subsets of the scale check"
+        0, description="seed of the approximate search, the check of its recall, and the subsets of the scale check"
     )

@@ -44,10 +44,10 @@ class Schedule(Settings):
 
     name: Literal["constant", "cosine", "steps"] = Field("constant", description="how the learning rate changes")
     length: Count | None = Field(
-        None, description="of a cosine: where it reaches 0; null: at the end of training, if that has one stage"
+        None, description="where a cosine reaches 0; null: at the end of training, if that has one stage"
     )
-    at: list[Count] = Field([], description="of steps: where the learning rate falls")
-    factor: float = Field(0.1, gt=0, description="of steps: what the learning rate is multiplied by each time")
+    at: list[Count] = Field([], description="where the learning rate falls in steps")
+    factor: float = Field(0.1, gt=0, description="what the learning rate is multiplied by at each step")
     warmup: Unit = Field(0, description="length of a linear warm-up from 0")
 
     @model_validator(mode="before")
@@ -87,9 +87,9 @@ class TrainingSettings(Settings):
         "sgd", description="adam: weight decay is an L2 term of the loss; adamw: it is decoupled"
     )
     lr: float = Field(gt=0, description="learning rate, before its schedule")
-    momentum: Rate = Field(0.0, description="of sgd")
-    betas: tuple[Rate, Rate] = Field((0.9, 0.999), description="of adam and adamw")
-    weight_decay: NonNegative = Field(0.0, description="of all parameters of the model")
+    momentum: Rate = Field(0.0, description="momentum of sgd")
+    betas: tuple[Rate, Rate] = Field((0.9, 0.999), description="decay rates of the moments of adam and adamw")
+    weight_decay: NonNegative = Field(0.0, description="strength of the weight decay of all parameters")
     schedule: Schedule = Field(Schedule(), description="the learning rate over training")
     batch_size: Count = Field(description="samples in a batch; an epoch leaves out the rest that fills no batch")
     class_weights: ClassWeights = Field(
@@ -98,7 +98,7 @@ class TrainingSettings(Settings):
     )
     bottleneck: Bottleneck | None = Field(None, description="an autoencoder whose reconstruction error joins the loss")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the forward pass; auto: bfloat16 (mixed) on a GPU, float32 on a CPU"
+        "auto", description="precision of the forward pass; auto: bfloat16 (mixed) on a GPU, float32 on a CPU"
     )
     compile: bool = Field(False, description="compile the model by torch.compile")
     evaluate_every: Count = Field(1, description="epochs or steps between two rows of metrics.csv")

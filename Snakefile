@@ -1,4 +1,13 @@
+from snakemake.logging import logger
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
 configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
@@ -20,18 +29,27 @@ rule all:
         TABLES,
         FIGURE_FILES,
         EVENTS,
-        "results/report.html",
+        OVERVIEW,
     localrule: True
     message:
-        "Everything is up to date: see results/report.html, results/tables and results/figures."
+        "Complete: results/tables and results/figures. Next Snakemake writes results/report.html."
+
+
+onstart:
+    if not os.access("results" if Path("results").exists() else ".", os.W_OK):
+        sys.exit("results/: read-only; nothing can be run here")
+    handlers.exit_on_sigterm(workflow.scheduler)
+    handlers.show_time_left(workflow.logger_manager.get_log_handlers())
+    if not workflow.local_exec:
+        checked_config.keep(config, CONFIG, STUDIES)
 
 
 onsuccess:
-    from actdim.tables.missing import missing  # only here, for to import pandas takes a second
-
     if any(job.rule.name == "all" for job in workflow.dag.jobs):
-        try:
-            for line in missing("results/tables"):
-                print(line, file=sys.stderr)
-        except UserError as mistake:  # a table that the user has changed
-            print(mistake, file=sys.stderr)
+        for line in handlers.missing_values("results/tables"):
+            logger.warning(line)
+
+
+onerror:
+    for line in handlers.failures(workflow.scheduler.failed):
+        logger.error(line)

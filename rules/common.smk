@@ -1,14 +1,12 @@
-"""What the rules share: the checked configuration, paths, and digests of the programs."""
+"""What rules share: the checked configuration, paths, and digests of the programs."""
 
 import gc
 import json
 import os
 import re
 import shlex
-import signal
 import sys
 from pathlib import Path
-from threading import Thread
 
 sys.path.append(f"{workflow.basedir}/scripts")
 
@@ -38,12 +36,12 @@ from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.study.stages import planned_digest
 from actdim.study.study import load_config_and_studies
 from actdim.study.yaml_files import read_yaml
-from actdim.workflow import checked_config
+from actdim.workflow import checked_config, handlers
 from actdim.workflow.changes import jobs_of, reasons_to_run_again
 from actdim.workflow.options import measure_options, search_options, set_options
 from actdim.workflow.resources import asking
 
-# Snakemake keeps nearly all of what it makes for a job: looking for what can go, time and again, took a third of a plan.
+# Snakemake keeps nearly all objects that it makes for a job; garbage collection took a third of the planning time.
 gc.set_threshold(1_000_000)
 
 if not os.access(".", os.W_OK):
@@ -62,18 +60,6 @@ if workflow.is_main_process:
         print(reason, file=sys.stderr)
 
 shell.prefix(f"set -euo pipefail; {TELL}")  # the first is what Snakemake sets itself
-
-
-onstart:
-    if not os.access("results" if Path("results").exists() else ".", os.W_OK):
-        sys.exit("results/: read-only file system or folder; nothing can be run here")
-    # Snakemake's own handler of SIGTERM takes a lock that the thread it interrupts may hold, and then waits for ever.
-    signal.signal(signal.SIGTERM, lambda *_: Thread(target=workflow.scheduler.exit_gracefully).start())
-    if not workflow.local_exec:
-        try:
-            checked_config.keep(config, CONFIG, STUDIES)
-        except UserError as mistake:
-            sys.exit(str(mistake))
 
 
 def one_of(names):
@@ -102,10 +88,10 @@ def measure_options_of(measure):
     return lambda w: measure_options(getattr(STUDIES[w.study].measures, measure.name), w.get("layer"))
 
 
-def config_options(*without):
-    """The configuration, less some keys, as options for a Snakemake within this one: studies='["digits"]'."""
-    checked = CONFIG.model_dump(mode="json")  # the same in there, where `config` holds texts alone
-    return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in checked.items() if key not in without)
+def config_options():
+    """The configuration as options of a program: studies='["digits"]'."""
+    checked = CONFIG.model_dump(mode="json")
+    return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in checked.items())
 
 
 def code_digest(program, *entries):

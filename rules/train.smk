@@ -24,4 +24,4 @@ rule train:
         "Training {wildcards.study} {wildcards.run} to {wildcards.until}."
     shell:
         "scripts/train.py --study {params.study} {params.set} --expect {params.expect} --until {wildcards.until}"
-        " {params.previous} --output {output.checkpoints} >> {log} 2>&1"
+        " {params.previous} --output {output.checkpoints} > {log} 2>&1"

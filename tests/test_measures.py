@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from actdim.errors import UserError
 from actdim.storage.json_files import write_json
 from actdim.tables import measures, predictors
@@ -284,16 +283,6 @@ def test_a_figure_of_five_studies(project, tmp_path):
     done = project.run(*command.split())
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_report_takes_any_configuration(done):
-    """It is made by a Snakemake within Snakemake, whose --config knows texts alone."""
-    shipped = yaml.safe_load((ROOT / "config.yaml").read_text())
-    probes = {key: shipped[key] for key in ("directions", "functional_dimension")}
-    assert probes["functional_dimension"]["tolerance"] is None
-    done.write(**probes)
-    (done.folder / "results/report.html").unlink()
-    done.snakemake("results/report.html")
 
 
 def test_measures_of_checkpoints_in_the_workflow(done):

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from conftest import STUDY, copy_project
 
-BEHIND_MEASURES = {"report": 1, "tabulate_predictors": 1, "plot_predictors": 1}
+BEHIND_MEASURES = {"describe_results": 1, "tabulate_predictors": 1, "plot_predictors": 1}
 BEHIND_SUMMARY = {"tabulate_measures": 1, **BEHIND_MEASURES}
 BEHIND_ESTIMATES = {"tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1, "plot_scale_check": 1, **BEHIND_SUMMARY}
 BEHIND_NEIGHBORS = {"estimate_id": 9, **BEHIND_ESTIMATES}
@@ -290,7 +290,7 @@ def test_another_study(done):
 
 def test_figure_code(done):
     edit(done, "scripts/plot_llid.py", 'marker="o"', 'marker="s"')
-    assert done.planned() == {"plot_llid": 1, "report": 1}
+    assert done.planned() == {"plot_llid": 1, "describe_results": 1}
 
 
 def test_code_of_the_predictors(done):

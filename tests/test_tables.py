@@ -275,6 +275,8 @@ def test_figures_and_report_of_the_real_workflow(finished):
     report = (finished.folder / "results/report.html").read_text()
     assert "llid.svg" in report
     assert "correlations.csv" in report
+    assert "Weight decay: mean last-layer ID " in report
+    assert "System Message" not in report, "a mistake in report/workflow.rst or results/overview.rst"
 
 
 @pytest.mark.parametrize("content", ["", 'damaged,\n"x'])

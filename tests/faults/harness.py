@@ -67,7 +67,7 @@ RULES = {
             "write_events",
         )
     },
-    "report": r"snakemake .*--report",
+    "describe_results": r"describe_results\.py",
     "plan": r"plan\.py",
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -28,10 +28,10 @@ def working_folder(output):
 
 def repair_advice(output):
     """Return what to do about a corrupt file in a training's output."""
-    again = f"delete the folder {output} and run snakemake again"
+    remedy = f"delete the folder {output} and run snakemake again"
     if working_folder(output).is_dir():
-        return f"{again}: intact files are in {working_folder(output)} too, and only what is lost is trained again"
-    return f"{again}, which repeats that training"
+        return f"{remedy}; what is intact comes back from {working_folder(output)} without training"
+    return f"{remedy}, which repeats that training"
 
 
 @contextlib.contextmanager

@@ -1,13 +1,15 @@
-"""The checked configuration and studies of a Snakemake, for the jobs that it sends to a cluster.
+"""A cache of the checked configuration and studies, for the jobs that Snakemake sends to a cluster.
 
-Each of them starts a Snakemake of its own, or two, which would spend most of its time importing torch to check the
-studies again.
+Each of them starts one or two Snakemakes, which would spend most of their time importing torch to check the studies
+again. Nothing rests on the cache: without it, they do that.
 """
 
+import contextlib
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from actdim.errors import UserError
 from actdim.provenance import digest_of
 from actdim.storage.json_files import read_json, write_json
 from actdim.study.config import Config
@@ -27,10 +29,11 @@ def file_of(config):
 
 def keep(config, checked, studies):
     """Write the Config and {name: Study} that follow from a configuration."""
-    write_json(file_of(config), {"planned": PLANNED.dump_python((checked, studies), mode="json")})
+    with contextlib.suppress(UserError, OSError):
+        write_json(file_of(config), {"planned": PLANNED.dump_python((checked, studies), mode="json")})
 
 
 def kept(config):
-    """Return the Config and {name: Study} kept for a configuration; None where none were."""
-    file = file_of(config)
-    return PLANNED.validate_python(read_json(file)["planned"], context=ALREADY_CHECKED) if file.exists() else None
+    """Return the Config and {name: Study} kept for a configuration; None if there are none."""
+    with contextlib.suppress(UserError):
+        return PLANNED.validate_python(read_json(file_of(config))["planned"], context=ALREADY_CHECKED)

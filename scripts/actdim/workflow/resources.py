@@ -177,13 +177,12 @@ def take_measure(of, layer=None, *, measure):
 def of_tables(studies, config):
     """Return a function that says what a job asks for that is no single run's, by the name of its rule.
 
-    Those gather or draw tables; the plan and the report run a Snakemake that plans all jobs. Either grows with the
-    number of results.
+    Those gather or draw tables; the plan runs a Snakemake that plans all jobs. Either grows with the number of results.
     """
     rows = rows_of(studies, config.estimators)
     table = shared(PANDAS, OF_ROW * rows, seconds=OF_ROW_SECONDS * rows)
     planning = asked(SNAKEMAKE, OF_JOB * rows, seconds=SLOWER * 2e-3 * rows)
-    return lambda rule: planning if rule in ("plan", "report") else table
+    return lambda rule: planning if rule == "plan" else table
 
 
 def rows_of(studies, estimators):

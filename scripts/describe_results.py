@@ -1,0 +1,32 @@
+#!/usr/bin/env python
+"""Describe the results in a page of reStructuredText, with which Snakemake's report opens."""
+
+import argparse
+from pathlib import Path
+
+from actdim import cli
+from actdim.storage.atomic import atomic_write
+from actdim.tables.columns import OF_SUMMARY
+from actdim.tables.files import read_csv
+from actdim.tables.overview import overview
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--summary", required=True, type=Path, help="the table summary.csv")
+    parser.add_argument("--predictors", required=True, type=Path, help="the table predictors.csv")
+    parser.add_argument("--estimator", required=True, help="whose IDs to tell")
+    parser.add_argument("--figures", nargs="*", default=[], type=Path, metavar="STUDY/FIGURE.svg", help="one a study")
+    parser.add_argument("--output", required=True, type=Path, help="the page")
+    arguments = parser.parse_args()
+
+    summary = read_csv(arguments.summary, *OF_SUMMARY)
+    predictors = read_csv(arguments.predictors, "study", "sweep", "measure", "target", "spearman_low")
+    figures = {figure.parent.name: figure for figure in arguments.figures}
+    text = overview(summary, predictors, arguments.estimator, figures)
+    with atomic_write(arguments.output, len(text)) as temporary:
+        temporary.write_text(text)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,53 @@
+"""The options of every run, which profiles/default works out: when a report is made, and when there are bars."""
+
+import sys
+
+import pytest
+import yte
+from conftest import ROOT
+
+
+@pytest.fixture
+def options(monkeypatch):
+    """A function that returns the options that the profile adds to a command, at a terminal or not."""
+
+    def of_command(command, terminal=False):
+        monkeypatch.setattr(sys, "argv", ["snakemake", *command.split()])
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+        with open(ROOT / "profiles/default/config.yaml") as file:
+            return yte.process_yaml(file, require_use_yte=True)
+
+    return of_command
+
+
+@pytest.mark.parametrize(
+    ("command", "makes_report"),
+    [
+        ("--cores 8", True),
+        ("--cores 8 all", True),
+        ("--profile slurm", True),
+        ("--cores 8 -R train --config studies=[digits]", True),
+        ("--cores 8 -n", False),
+        ("--cores 8 --dry-run", False),
+        ("--cores 8 --touch", False),
+        ("--cores 8 plan", False),
+        ("--cores 8 results/tables/id.csv", False),
+        ("--cores 8 --until train", False),
+        ("--cores 8 --omit-from plot_llid", False),
+        ("--cores 8 --batch all=1/2", False),
+        ("--report elsewhere.html", False),
+    ],
+)
+def test_a_report_is_made_of_everything_or_not_at_all(command, makes_report, options):
+    added = options(command)
+    assert added.get("report-after-run", False) == makes_report
+    assert added.get("report") == ("results/report.html" if makes_report else None)
+    assert "logger" not in added
+
+
+@pytest.mark.parametrize(
+    ("command", "bars"),
+    [("--cores 8", True), ("--cores 8 results/tables/id.csv", True), ("-n", False), ("plan", False)],
+)
+def test_bars_at_a_terminal(command, bars, options):
+    assert options(command, terminal=True).get("logger") == (["rich"] if bars else None)

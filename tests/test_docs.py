@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from actdim.errors import UserError
 from actdim.measures.settings import Directions, FunctionalDimension
 from actdim.study.config import Config, load_config
 from actdim.study.study import load_config_and_studies, load_study
@@ -101,6 +102,21 @@ def test_study(last_epoch, runs, tmp_path):
     """The README's study and that of the page on studies."""
     (tmp_path / "mine.yaml").write_text(block("yaml", f"at: [{last_epoch}], split"))
     assert len(load_study("mine", Config(studies=["mine"], estimators={"twonn": {}}), tmp_path).runs) == runs
+
+
+def test_mistakes_read_as_the_text_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    study = block("yaml", "epochs: 30")
+    config = Config(studies=["mine"], estimators={"twonn": {}})
+    for line, (old, new) in zip(
+        block("text", "did you mean").splitlines(),
+        [("momentum:", "momentun:"), ("at: [30]", "at: [25]")],
+        strict=True,
+    ):
+        (tmp_path / "studies/mine.yaml").write_text(study.replace(old, new))
+        with pytest.raises(UserError, match=f"^{re.escape(line)}$"):
+            load_study("mine", config)
 
 
 def test_tables_of_settings_are_those_of_the_schemas(monkeypatch):

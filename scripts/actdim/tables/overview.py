@@ -10,7 +10,7 @@ from actdim.tables.columns import ALL_RUNS, settings_in
 from actdim.tables.correlations import correlate
 from actdim.tables.findings import over_all_runs
 from actdim.tables.rows import last_checkpoint, shown_split
-from actdim.tables.sweeps import configurations, sweeps, value_text
+from actdim.tables.sweeps import combinations, sweeps, value_text
 
 
 def overview(summary, predictors, estimator, figures):
@@ -37,7 +37,7 @@ def sweep_items(rows):
     """Return a sentence for each sweep on its two ends; without sweeps, one for each setting on its training."""
     settings = settings_in(rows)
     ends = [sweep_item(name, key, runs) for name, key, runs in sweeps(last_checkpoint(rows), settings)]
-    return ends or [training_item(name, select(rows)) for name, select in configurations(rows, settings)]
+    return ends or [training_item(name, select(rows)) for name, select in combinations(rows, settings)]
 
 
 def sweep_item(name, key, runs):

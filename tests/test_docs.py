@@ -19,6 +19,7 @@ from actdim.study.config import Config, load_config
 from actdim.study.study import load_config_and_studies, load_study
 from actdim.study.study_file import Activations, StudyFile
 from actdim.training.settings import TrainingSection
+from actdim.workflow import changes
 from conftest import ROOT
 from PIL import Image
 from snakemake import cli
@@ -117,6 +118,13 @@ def test_mistakes_read_as_the_text_says(tmp_path, monkeypatch):
         (tmp_path / "studies/mine.yaml").write_text(study.replace(old, new))
         with pytest.raises(UserError, match=f"^{re.escape(line)}$"):
             load_study("mine", config)
+
+
+def test_reasons_to_run_again_read_as_the_text_says():
+    job = changes.Job("digits", "estimate_id", "", {"fraction": 0.9}, {}, [])
+    differences = list(changes.differing({"settings": {}, "code": {}}, job))
+    shown = block("text", "runs again for").strip()
+    assert changes.line(job.study, job.rule, changes.in_words(differences), 112) == shown
 
 
 def test_tables_of_settings_are_those_of_the_schemas(monkeypatch):

@@ -23,9 +23,10 @@ from actdim.activations.dump import BATCH, dump
 from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import normalize, on_device
 from actdim.models.layers import forward, layer_names
-from actdim.neighbors.exact import pieces
+from actdim.neighbors.exact import column_slices
 from actdim.storage import hdf5
-from actdim.storage.layer_reader import Layer, row_checksums
+from actdim.storage.layer_reader import StoredLayer, float_columns, row_checksums
+from actdim.threads import import_numba
 from actdim.training.reproducible import keep_memory, make_deterministic
 
 CASES = [  # model settings, images
@@ -88,17 +89,19 @@ def measure_reading(folder):
         path = Path(inside) / "activations.h5"
         with hdf5.create(path, values.nbytes) as file:
             file["x"] = values
-        sums = row_checksums(values)
+        import_numba()  # as a search does, so that float_columns uses it
+        checksums = row_checksums(values)
         with hdf5.open_file(path) as (file, _):
             times = [
-                [seconds(read, Layer(path, file["x"], check)) for check in (sums, None)] for _ in range(READINGS + 1)
+                [seconds(read, StoredLayer(path, file["x"], stored)) for stored in (checksums, None)]
+                for _ in range(READINGS + 1)
             ]
     return [statistics.median(column) for column in zip(*times[1:], strict=True)]
 
 
 def read(points):
     """Read all columns of a layer, some at a time."""
-    for _ in pieces(points):
+    for _ in float_columns(points, column_slices(points.shape)):
         pass
 
 

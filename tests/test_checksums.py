@@ -11,6 +11,7 @@ from actdim.neighbors import exact
 from actdim.storage import activations_file, atomic, hdf5
 from actdim.storage.checksums import checksum_of
 from actdim.storage.layer_reader import row_checksums
+from actdim.threads import import_numba
 
 
 def store(path, values):
@@ -27,13 +28,11 @@ def store(path, values):
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_sums_of_rows_are_the_same_compiled_or_not_and_add_up(dtype, monkeypatch):
     values = np.random.default_rng(0).normal(size=(50, 31)).astype(dtype)
-    monkeypatch.setitem(sys.modules, "actdim.neighbors.compiled", None)
-    del sys.modules["actdim.neighbors.compiled"]
+    import_numba()
+    compiled = row_checksums(values)
+    monkeypatch.delitem(sys.modules, "numba")
     plain = row_checksums(values)
-    from actdim.neighbors import compiled
-
-    monkeypatch.setitem(sys.modules, "actdim.neighbors.compiled", compiled)
-    np.testing.assert_array_equal(row_checksums(values), plain)
+    np.testing.assert_array_equal(compiled, plain)
     left, right = (np.ascontiguousarray(part) for part in np.split(values, [7], axis=1))
     np.testing.assert_array_equal(row_checksums(left) + row_checksums(right, 7), plain)
     assert len(set(plain.tolist())) == 50
@@ -45,17 +44,17 @@ def test_a_layer_that_is_read_some_columns_at_a_time_is_checked(tmp_path, monkey
     values = np.random.default_rng(0).normal(size=(60, 31)).astype(np.float16)
     store(tmp_path / "a.h5", values)
     with activations_file.open_layer(tmp_path / "a.h5", "x") as (points, _, _):
-        assert points.shape[1] > exact.chunks(points)[0].stop
-        expected = exact.search(values, 3)
-        for found, wanted in zip(exact.search(points, 3), expected, strict=True):
+        assert len(exact.column_slices(points.shape)) > 1
+        expected = exact.exact_neighbors(values, 3)
+        for found, wanted in zip(exact.exact_neighbors(points, 3), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
     with h5py.File(tmp_path / "a.h5", "a") as file:
         file["layers/x"][17, column] += 0.5
     with (
         activations_file.open_layer(tmp_path / "a.h5", "x") as (points, _, _),
-        pytest.raises(UserError, match=r"a\.h5: /layers/x is damaged"),
+        pytest.raises(UserError, match=r"a\.h5: /layers/x is corrupt: checksum mismatch"),
     ):
-        exact.search(points, 3)
+        exact.exact_neighbors(points, 3)
 
 
 def test_what_could_not_be_checked_is_not_read(tmp_path):

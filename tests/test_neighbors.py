@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from actdim.neighbors import decimation, exact, matmul
 from actdim.neighbors import search as neighbors
-from actdim.neighbors.approximate import tidy
+from actdim.neighbors.approximate import measured_lists
 from actdim.neighbors.search import find_neighbors
+from actdim.storage.layer_reader import float_columns, widen
+from actdim.threads import import_numba
 from conftest import ROOT
 from sklearn.neighbors import NearestNeighbors
 
@@ -48,11 +50,11 @@ def test_exact(shape):
 
 def bfloat16(monkeypatch):
     """Make every product in bfloat16, whatever the machine has units for: torch computes it anywhere."""
-    monkeypatch.setattr(matmul, "choose", lambda multiplications: matmul.bfloat16())
+    monkeypatch.setattr(exact, "choose_matmul", lambda multiplications: matmul.bfloat16_matmul())
 
 
 def float32(monkeypatch):
-    monkeypatch.setattr(matmul, "choose", lambda multiplications: matmul.FLOAT32)
+    monkeypatch.setattr(exact, "choose_matmul", lambda multiplications: matmul.FLOAT32)
 
 
 def clusters(n, features, spread, seed=0):
@@ -74,13 +76,13 @@ POINTS = {
 }
 
 
-@pytest.mark.parametrize("machine", [float32, bfloat16])
+@pytest.mark.parametrize("arithmetic", [float32, bfloat16])
 @pytest.mark.parametrize("name", POINTS)
-def test_exact_whatever_the_arithmetic(name, machine, monkeypatch):
+def test_exact_whatever_the_arithmetic(name, arithmetic, monkeypatch):
     """The bound on the rounding error makes a coarse product safe: distances are right to float32's last digits."""
-    machine(monkeypatch)
+    arithmetic(monkeypatch)
     points = POINTS[name]()
-    indices, distances = exact.search(points, 10)
+    indices, distances = exact.exact_neighbors(points, 10)
     true = brute(points, 10)[1]
     np.testing.assert_allclose(distances, true, rtol=1e-5, atol=1e-6 * np.abs(points).max())
     rows = np.arange(len(points))[:, None]
@@ -89,35 +91,35 @@ def test_exact_whatever_the_arithmetic(name, machine, monkeypatch):
     np.testing.assert_allclose(np.linalg.norm(wide[rows] - wide[indices], axis=2), distances, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("machine", [float32, bfloat16])
-def test_the_bound_on_the_error_holds_and_matters(machine, monkeypatch):
+@pytest.mark.parametrize("arithmetic", [float32, bfloat16])
+def test_the_bound_on_the_error_holds_and_matters(arithmetic, monkeypatch):
     """Products are off by less than the bound; with a bound of nothing, a coarse product misses neighbors."""
-    machine(monkeypatch)
+    arithmetic(monkeypatch)
     points, rows = clusters(1500, 64, 1e-2), np.arange(1500)
-    arithmetic_used = matmul.choose(0)
-    operands = [exact.operand(values, arithmetic_used) for values in exact.pieces(points)]
-    products, norms = exact.multiply(operands, rows, rows, arithmetic_used, np.empty((1500, 1500), dtype=np.float32))
+    product, slices = exact.choose_matmul(0), exact.column_slices(points.shape)
+    operands = [exact.center_and_cast(values, product) for values in float_columns(points, slices)]
+    products, norms = exact.cross_terms(operands, rows, rows, product, np.empty((1500, 1500), dtype=np.float32))
     centered = points.astype(np.float64) - points[:: -(-1500 // exact.CENTER)].mean(axis=0, dtype=np.float64)
     true = ((centered[:, None] - centered[None]) ** 2).sum(axis=2)
     off = np.abs(norms[:, None] + norms[None] + products - true) / (norms[:, None] + norms[None])
-    assert off.max() < exact.relative_error(exact.chunks(points), arithmetic_used)
-    if machine is bfloat16:
-        monkeypatch.setattr(exact, "relative_error", lambda columns, machine: 0.0)
-        _, distances = exact.search(points, 10)
+    assert off.max() < exact.relative_error(slices, product)
+    if arithmetic is bfloat16:
+        monkeypatch.setattr(exact, "relative_error", lambda slices, arithmetic: 0.0)
+        _, distances = exact.exact_neighbors(points, 10)
         assert np.mean(np.abs(distances / brute(points, 10)[1] - 1) > 1e-4) > 0.01
 
 
-@pytest.mark.parametrize("machine", [float32, bfloat16])
-def test_blocks_change_nothing(machine, monkeypatch, tmp_path):
+@pytest.mark.parametrize("arithmetic", [float32, bfloat16])
+def test_blocks_change_nothing(arithmetic, monkeypatch, tmp_path):
     """Read from HDF5 a few columns at a time, a few rows of products at a time: the same lists."""
-    machine(monkeypatch)
+    arithmetic(monkeypatch)
     points = manifold(1100, 400, 12)
-    whole = exact.search(points, 10)
+    whole = exact.exact_neighbors(points, 10)
     monkeypatch.setattr(exact, "CHUNK_BYTES", 1100 * 4 * 150)
     monkeypatch.setattr(exact, "PRODUCT_BYTES", 1100 * 4 * 300)
     with h5py.File(tmp_path / "points.h5", "w") as file:
         file["points"] = points
-        blocks = exact.search(file["points"], 10)
+        blocks = exact.exact_neighbors(file["points"], 10)
     np.testing.assert_array_equal(blocks[0], whole[0])
     np.testing.assert_allclose(blocks[1], whole[1], rtol=1e-6)
 
@@ -125,7 +127,7 @@ def test_blocks_change_nothing(machine, monkeypatch, tmp_path):
 def test_some_rows_among_some_points():
     points = manifold(900, 40, 6)
     rows, among = np.arange(0, 900, 7), np.arange(0, 900, 2)
-    indices, distances = exact.search(points, 3, rows, among)
+    indices, distances = exact.exact_neighbors(points, 3, rows, among)
     wide = points.astype(np.float64)
     square = ((wide[rows, None] - wide[None, among]) ** 2).sum(axis=2)
     square[rows[:, None] == among[None]] = np.inf
@@ -140,23 +142,22 @@ def test_numpy_and_numba_measure_alike():
     found = []
     for work in (0, np.inf):
         squares = np.zeros(near.shape)
-        exact.kernel(work)(points, rows, near, squares)
+        exact.distance_kernel(work)(points, rows, near, squares)
         found.append(squares)
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-9)
     wide = points.astype(np.float64)
     np.testing.assert_allclose(found[0], ((wide[rows, None] - wide[near]) ** 2).sum(axis=2), rtol=1e-5, atol=1e-9)
 
 
-def test_float16_becomes_float32_bit_for_bit(monkeypatch):
+def test_float16_becomes_float32_bit_for_bit():
     """All 65,536 of them, infinities and what is not a number too."""
-    monkeypatch.setattr(exact, "WORTH_NUMBA", 0)
+    import_numba()
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(256, 256)
     singles = np.empty(halves.shape, dtype=np.float32)
-    sums = np.empty(len(halves), dtype=np.uint64)
-    exact.widen(halves, singles, sums, 40)
+    checksums = widen(halves, singles, first=40)
     np.testing.assert_array_equal(singles, halves.astype(np.float32))
     weights = np.arange(81, 81 + 2 * 256, 2, dtype=np.uint64)
-    np.testing.assert_array_equal(sums, halves.view(np.uint16).astype(np.uint64) @ weights)
+    np.testing.assert_array_equal(checksums, halves.view(np.uint16).astype(np.uint64) @ weights)
 
 
 def test_memory_stays_bounded_however_many_features(tmp_path):
@@ -206,7 +207,7 @@ def test_near_duplicate_pairs_beside_far_points():
     centers = 100 * rng.normal(size=(200, 20))
     points = np.concatenate([centers + 1e-3 * rng.normal(size=centers.shape) for _ in range(30)]).astype(np.float32)
     rows = np.arange(0, 6000, 97)
-    _, distances = exact.search(points, 2, rows)
+    _, distances = exact.exact_neighbors(points, 2, rows)
     for row, own in zip(distances, rows, strict=True):
         true = np.sort(np.linalg.norm(points.astype(np.float64) - points[own].astype(np.float64), axis=1))[1:3]
         np.testing.assert_allclose(row, true, rtol=1e-4)
@@ -240,7 +241,7 @@ def test_poor_recall_is_searched_harder_and_at_last_exactly():
 
 def test_a_harder_search_can_be_enough(monkeypatch):
     """Where the exact search would cost more, twice the effort is tried first, and the report says so."""
-    monkeypatch.setattr(neighbors, "seconds", lambda method, n, features, effort=1: method is neighbors.exact)
+    monkeypatch.setattr(neighbors, "expected_seconds", lambda method, n, features, effort=1: method is neighbors.exact)
     points = manifold(3000, 60, 12).astype(np.float32)
     _, distances, report = find_neighbors(points, "pynndescent", 6)
     assert report["search"] == "pynndescent"
@@ -251,10 +252,10 @@ def test_a_harder_search_can_be_enough(monkeypatch):
 
 def test_auto_takes_the_cheaper(monkeypatch):
     assert find_neighbors(manifold(500, 10, 4), "auto", 5)[2]["search"] == "exact"
-    monkeypatch.setattr(neighbors, "seconds", lambda method, *size: method is neighbors.exact)
+    monkeypatch.setattr(neighbors, "expected_seconds", lambda method, *size: method is neighbors.exact)
     report = find_neighbors(manifold(500, 10, 4), "auto", 5)[2]
     assert (report["method"], report["search"]) == ("auto", "pynndescent")
-    assert neighbors.seconds(neighbors.exact, 10, 1)
+    assert neighbors.expected_seconds(neighbors.exact, 10, 1)
 
 
 def test_missing_repeated_and_own_entries_never_stay():
@@ -262,7 +263,7 @@ def test_missing_repeated_and_own_entries_never_stay():
     graph = np.argsort(((points[:, None] - points[None]) ** 2).sum(axis=2), axis=1)[:, :6].astype(np.int32)
     graph[3, 2] = -1
     graph[4, 3] = graph[4, 2]
-    found = tidy(points, graph, 5)
+    found = measured_lists(points, graph, 5)
     assert_same(found, brute(points, 5))
 
 
@@ -323,31 +324,32 @@ def test_the_number_of_threads_changes_nothing(method):
     assert len(digests) == 1
 
 
-def test_compiled_code_is_kept_and_changes_nothing():
-    """Ours finds its compiled code on disk, and gives the neighbors of pynndescent as it comes."""
+def test_compiled_code_is_cached_for_known_releases_and_changes_nothing():
+    """The neighbors are those of pynndescent as it comes, which other releases than the known ones get."""
     code = (
         "import sys; sys.path.insert(0, 'scripts')\n"
         "import hashlib, numpy as np\n"
+        "from actdim.neighbors import pynndescent_cache\n"
+        "if 'known' not in sys.argv[1]: pynndescent_cache.KNOWN_RELEASES = {('0.7.0', 'of numba')}\n"
         "points = np.random.default_rng(0).normal(size=(1500, 20)).astype(np.float32)\n"
-        "{get}\n"
-        "index = NNDescent(points, n_neighbors=11, random_state=0, n_jobs=1)\n"
+        "index = pynndescent_cache.nn_descent_class()(points, n_neighbors=11, random_state=0, n_jobs=1)\n"
         "print(hashlib.sha256(index.neighbor_graph[0].tobytes()).hexdigest())\n"
-        "from pynndescent.pynndescent_ import init_rp_tree, process_candidates\n"
+        "from pynndescent.pynndescent_ import init_rp_tree, nn_descent, process_candidates\n"
         "print(sum(sum(f.stats.cache_misses.values()) for f in (init_rp_tree, process_candidates)))\n"
+        "print(type(nn_descent).__name__)\n"
     )
-    ways = {
-        "plain": "from pynndescent import NNDescent",
-        "ours": "from actdim.neighbors.compiled import nn_descent_class; NNDescent = nn_descent_class()",
-    }
     outputs = {}
-    for name in ("ours", "ours again", "plain"):
+    for releases in ("known", "known again", "others"):
         process = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code.format(get=ways[name.split()[0]])],
+            [sys.executable, "-W", "ignore", "-c", code, releases],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
         )
-        outputs[name] = process.stdout.split()
-    assert outputs["ours"][0] == outputs["plain"][0]
-    assert outputs["ours again"] == [outputs["plain"][0], "0"]
+        outputs[releases] = process.stdout.split()
+    neighbors, compiled_again, kind = outputs["others"]
+    assert int(compiled_again) > 0
+    assert kind == "CPUDispatcher"
+    assert outputs["known"][0] == neighbors
+    assert outputs["known again"] == [neighbors, "0", "function"]

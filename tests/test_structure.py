@@ -8,7 +8,7 @@ from conftest import ROOT
 LIBRARY = ROOT / "scripts/actdim"
 # Each may import from those before it; see scripts/actdim/__init__.py.
 ORDER = [
-    *("errors", "names", "registry", "sweeps", "validation", "provenance", "cli"),
+    *("errors", "names", "registry", "sweeps", "validation", "provenance", "cli", "threads"),
     *("storage", "plugins", "datasets", "models", "training", "activations", "neighbors", "estimators", "measures"),
     *("study", "tables", "figures", "workflow"),
 ]

@@ -2,5 +2,5 @@
 
 A package imports only from those above it in this list: storage, datasets, models, training, activations, neighbors,
 estimators, measures, study, tables, workflow. The single files beside them are for all: errors, names, registry,
-validation, provenance and cli come before storage, plugins after it, figures after tables.
+validation, provenance, cli and threads come before storage, plugins after it, figures after tables.
 """

@@ -33,6 +33,7 @@ NOT_COUNTED = {
     "plugins": "calls the function that a study names, with settings that count by themselves",
     "provenance": "states what made a result",
     "cli": "reads arguments, which are parameters of the job, and words mistakes",
+    "threads": "sets the number of threads, on which no result depends",
     "storage": "stores values as they are; a format that changes has another number, which counts",
     "study": "turns YAML into settings, which count by themselves",
     "workflow": "tells Snakemake what jobs need and what they will cost",

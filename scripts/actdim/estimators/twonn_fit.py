@@ -7,7 +7,7 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from actdim.estimators.result import TAILS, decimated_too, log_ratios, require
-from actdim.neighbors.decimation import first_two
+from actdim.neighbors.subsets import first_two_within
 
 
 def twonn_fit(
@@ -41,7 +41,7 @@ def twonn_fit(
     for _ in range(subsamples):
         inside = np.zeros(n, dtype=bool)
         inside[rng.choice(n, size, replace=False)] = True
-        ratios, _ = log_ratios(first_two(distances[inside], inside[indices[inside]]))
+        ratios, _ = log_ratios(first_two_within(distances[inside], inside[indices[inside]]))
         estimates.append(slope(np.sort(ratios[ratios > 0]), fraction))
     mean = np.mean(estimates)
     shift = mean / whole["id"]

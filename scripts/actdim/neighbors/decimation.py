@@ -1,47 +1,40 @@
-"""Neighbors within a random subset of the points, from the lists of all points."""
+"""Neighbors within random subsets of the points, from the lists of all points: the ID at larger scales.
+
+Facco et al. (2017) suggest it: fewer points lie farther apart, so that an ID that changes with their number depends on
+the scale.
+"""
 
 import contextlib
 
 import numpy as np
 
-from actdim.neighbors.exact import NotSearchable, search
+from actdim.neighbors.exact import NotSearchable, exact_neighbors
+from actdim.neighbors.subsets import first_two_within
 
-PARTS = (2, 4, 8)  # a half, a quarter, an eighth of the points
-
-
-def first_two(distances, inside):
-    """Return (n, 2) distances to the first two neighbors that are `inside`; infinite where the list has none.
-
-    distances, inside: (n, k).
-    """
-    rows, left = np.arange(len(inside)), inside.copy()
-    first = left.argmax(axis=1)
-    left[rows, first] = False
-    second = left.argmax(axis=1)
-    found = distances[rows[:, None], np.stack([first, second], axis=1)].astype(np.float64)
-    found[~left[rows, second]] = np.inf
-    return found
+DIVISORS = (2, 4, 8)  # a half, a quarter and an eighth of the points
 
 
 def decimate(points, indices, distances, seed=0):
-    """Return {part: (n // part, 2) distances to the first two neighbors} in random subsets of the points.
+    """Return {divisor: distances (n // divisor, 2) float32 to the first two neighbors} within random subsets.
 
-    The larger subsets hold the smaller. Where a list does not reach the second neighbor, it is searched exactly.
-    Points that have no lists of two give none. Infinite is what is not found in a subset of which no two points differ.
+    points: (n, features), see search.find_neighbors; indices, distances: (n, k), their neighbor lists; seed: of the
+    subsets, of which the larger contain the smaller.
+    A point whose list has fewer than two members of the subset is searched exactly. Distances are infinite where no two
+    points of a subset differ. The result is empty for lists of fewer than two neighbors.
     """
     n = len(indices)
     if distances.shape[1] < 2:
         return {}
     order = np.random.default_rng(seed).permutation(n)
     decimated = {}
-    for part in PARTS:
-        kept = np.sort(order[: n // part])
-        inside = np.zeros(n, dtype=bool)
-        inside[kept] = True
-        found = first_two(distances[kept], inside[indices[kept]]).astype(np.float32)
-        short = np.isinf(found[:, 1])
-        if len(kept) >= 3 and short.any():
-            with contextlib.suppress(NotSearchable):  # of points of which some differ, those kept may be the same
-                found[short] = search(points[kept], 2, np.flatnonzero(short))[1]
-        decimated[part] = found
+    for divisor in DIVISORS:
+        subset = np.sort(order[: n // divisor])
+        in_subset = np.zeros(n, dtype=bool)
+        in_subset[subset] = True
+        first_two = first_two_within(distances[subset], in_subset[indices[subset]]).astype(np.float32)
+        missing = np.flatnonzero(np.isinf(first_two[:, 1]))
+        if len(subset) >= 3 and len(missing):
+            with contextlib.suppress(NotSearchable):  # the points differ, but those of the subset may be the same
+                _, first_two[missing] = exact_neighbors(points[subset], 2, missing)
+        decimated[divisor] = first_two
     return decimated

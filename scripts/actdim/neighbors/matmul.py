@@ -1,7 +1,7 @@
-"""Matrix products in the fastest arithmetic of the machine, and how far they may be off."""
+"""Matrix products in the fastest arithmetic of the machine, each with a bound on its rounding error."""
 
 import functools
-import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -9,27 +9,29 @@ from typing import NamedTuple
 import numpy as np
 
 U32 = 2.0**-24  # unit roundoff of float32
+U16 = 2.0**-9  # unit roundoff of bfloat16
+WORTH_TORCH = 6e11  # multiplications that take longer in float32 than the import of torch
 
 
-U16 = 2.0**-9  # and of bfloat16
+class MatMul(NamedTuple):
+    """An arithmetic for matrix products.
 
-
-WORTH_TORCH = 6e11  # multiplications that take longer in float32 than torch takes to be imported
-
-
-class Arithmetic(NamedTuple):
-    """How to multiply matrices."""
+    The error of a product x.y of rows is at most roundoff |x| |y|, besides that of adding up its terms in float32.
+    """
 
     name: str
-    cast: callable  # (n, c) float32 array to an operand, of which rows can be taken
-    multiply: callable  # (a, b, out, add): out (+)= a @ b.T, out a float32 array
-    roundoff: float  # of cast and of the product together: |error of x.y| <= roundoff |x||y|, accumulation aside
+    cast: Callable  # (n, columns) float32 array -> operand of the product, which can be indexed by rows
+    multiply: Callable  # (a, b, out, add): out = a @ b.T, or out += a @ b.T; out is a float32 array
+    roundoff: float
 
 
-def choose(multiplications):
-    """Return bfloat16 where this machine has units for it and the work is worth an import of torch; else float32."""
-    worth = multiplications >= WORTH_TORCH and find_spec("torch")
-    return bfloat16() if worth and (has_cuda() or has_bfloat16()) else FLOAT32
+def choose_matmul(multiplications):
+    """Return the MatMul for a number of multiplications.
+
+    bfloat16 where this machine has units for it and the work is worth an import of torch, else float32.
+    """
+    worth_torch = multiplications >= WORTH_TORCH and find_spec("torch")
+    return bfloat16_matmul() if worth_torch and (has_cuda() or has_bfloat16()) else FLOAT32
 
 
 def has_cuda():
@@ -43,7 +45,7 @@ def has_cuda():
 
 @functools.cache
 def has_bfloat16():
-    """Tell whether this CPU multiplies in bfloat16: AVX512-BF16, AMX, or BF16 of ARM."""
+    """Tell whether this CPU has instructions for products in bfloat16: AVX512-BF16, AMX, or BF16 of ARM."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -52,14 +54,8 @@ def has_bfloat16():
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
 
 
-def cores():
-    """Return the number of threads to use: what the job was given (Snakemake sets OMP_NUM_THREADS), else all."""
-    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return int(given) if given.isdecimal() else os.cpu_count()
-
-
 def multiply_float32(a, b, out, add):
-    """out (+)= a @ b.T in numpy."""
+    """Compute out = a @ b.T, or out += a @ b.T, in NumPy."""
     with np.errstate(invalid="ignore", over="ignore"):
         if add:
             out += a @ b.T
@@ -67,13 +63,14 @@ def multiply_float32(a, b, out, add):
             np.matmul(a, b.T, out=out)
 
 
-FLOAT32 = Arithmetic("float32", lambda values: values, multiply_float32, 0.0)
+FLOAT32 = MatMul("float32", lambda values: values, multiply_float32, roundoff=0.0)
 
 
-def bfloat16():
-    """Return the arithmetic of torch's bfloat16, on the GPU where there is one.
+def bfloat16_matmul():
+    """Return the MatMul of torch in bfloat16, on the GPU if there is one.
 
-    Operands are rounded (2 U16), so is the product (U16); sums are kept in float32.
+    Rounding the two operands adds a relative error of U16 each, rounding the product one more; its terms are added up
+    in float32.
     """
     import torch
 
@@ -88,4 +85,4 @@ def bfloat16():
         target = torch.from_numpy(out)
         target.add_(product) if add else target.copy_(product)
 
-    return Arithmetic(f"bfloat16 on {device}", cast, multiply, 3.01 * U16)
+    return MatMul(f"bfloat16 on {device}", cast, multiply, roundoff=3.01 * U16)

@@ -1,87 +1,69 @@
-"""Nearest neighbors of every point: exact, or approximate with an audit; which is cheaper is decided by size."""
+"""Nearest neighbors of every point: the methods by name, and which of them is expected to take less time."""
 
 import time
 
 import numpy as np
 
-from actdim.neighbors.approximate import descend
-from actdim.neighbors.audit import audit
-from actdim.neighbors.exact import NotSearchable, search
+from actdim.neighbors.approximate import audited_descent
+from actdim.neighbors.exact import NotSearchable, exact_neighbors
 
-AUDITED = 500  # points
-
-
-TARGET_RECALL = 0.99
-
-
-EFFORTS = (1, 2, 4)  # factors on the neighbors, trees and iterations of pynndescent
+EFFORTS = (1, 2, 4)  # of nearest neighbor descent, as long as they are expected to take less time than an exact search
 
 
 def find_neighbors(points, method, k, seed=0):
-    """Return (indices, distances, report) of the k nearest neighbors of every row of `points`.
+    """Return (indices, distances, report) of the k nearest neighbors of every point.
 
-    points: (n, features), an array or a data set of an open HDF5 file, any float type. indices: (n, k) int32,
-    distances: (n, k) float32, Euclidean, sorted, ties by index, the point itself left out; k is at most n - 1.
-    The result does not depend on the number of threads.
-    report: method; search, what gave the lists at last; recall of the first two neighbors; seconds; and notes on
-    what was tried before. Points that have no neighbors (fewer than three, or a value that is not finite) give
-    k = 0 and a reason.
+    points: (n, features) of any float type, an array, an open HDF5 data set or a StoredLayer; method: a key of METHODS;
+    k: at most n - 1 are found; seed: of the random numbers of approximate methods.
+    indices: (n, k) int32; distances: (n, k) float32, Euclidean, ascending, ties by index, the point itself left out.
+    report: the `method`; `search`, the method finally used; `recall` of the first two neighbors; `seconds`; `notes` on
+    what was tried before. Points without neighbors (fewer than three, a value that is not finite, ...) give k = 0 and
+    the `reason` instead. The number of threads changes nothing but the time.
+    Raises UserError where a StoredLayer is corrupt.
     """
-    begun = time.monotonic()
+    begin = time.monotonic()
     n, k = len(points), min(k, len(points) - 1)
     try:
         if n < 3:
             raise NotSearchable(f"only {n} points")
         indices, distances, report = METHODS[method](points, k, seed)
     except NotSearchable as reason:
-        empty = np.zeros((n, 0))
-        indices, distances, report = empty.astype(np.int32), empty.astype(np.float32), {"reason": str(reason)}
-    return indices, distances, {"method": method, **report, "seconds": time.monotonic() - begun}
+        indices, distances = np.zeros((n, 0), dtype=np.int32), np.zeros((n, 0), dtype=np.float32)
+        report = {"reason": str(reason)}
+    return indices, distances, {"method": method, **report, "seconds": time.monotonic() - begin}
 
 
 def auto(points, k, seed):
-    """The cheaper of the two other methods, by `seconds`."""
-    return cheaper(*points.shape)(points, k, seed)
-
-
-def cheaper(n, features):
-    """Return exact or pynndescent, which takes less time on n points."""
-    return min((pynndescent, exact), key=lambda method: seconds(method, n, features))
+    """Search by whichever of the other methods is expected to take less time."""
+    return faster_method(*points.shape)(points, k, seed)
 
 
 def exact(points, k, seed=0):
-    """All neighbors by comparison with all points; seed is not used."""
-    return *search(points, k), {"search": "exact", "recall": 1.0}
+    """Compare every point with all others; see exact.py. The seed is not used."""
+    return *exact_neighbors(points, k), {"search": "exact", "recall": 1.0}
 
 
 def pynndescent(points, k, seed):
-    """Approximate neighbors by nearest neighbor descent (Dong et al. 2011), audited.
-
-    Where fewer than 99 % of the true first two neighbors of a random sample were found, it searches harder, as long
-    as that is cheaper than to search exactly; for missed neighbors bias the estimate of the intrinsic dimension.
-    """
-    if len(points) <= 2 * (k + 1):
-        return *search(points, k), {"search": "exact", "recall": 1.0, "notes": "too few points to approximate"}
-    points = np.ascontiguousarray(points, dtype=np.float64 if points.dtype == np.float64 else np.float32)
-    sample = np.sort(np.random.default_rng(seed).choice(len(points), min(AUDITED, len(points)), replace=False))
-    _, true = search(points, 2, sample)
-    notes = []
-    for effort in EFFORTS:
-        if effort > 1 and seconds(pynndescent, *points.shape, effort) > seconds(exact, *points.shape):
-            break
-        indices, distances = descend(points, k, seed, effort)
-        recall = audit(distances[sample], true)
-        if recall >= TARGET_RECALL:
-            return indices, distances, {"search": "pynndescent", "recall": recall, "notes": "; ".join(notes)}
-        notes.append(f"recall {recall:.4f} at effort {effort}, below {TARGET_RECALL}")
-    return *search(points, k), {"search": "exact", "recall": 1.0, "notes": "; ".join(notes)}
+    """Search by nearest neighbor descent, with an audit; see approximate.py."""
+    size = points.shape
+    limit = expected_seconds(exact, *size)
+    efforts = [effort for effort in EFFORTS if effort == 1 or expected_seconds(pynndescent, *size, effort) <= limit]
+    return audited_descent(points, k, seed, efforts)
 
 
 METHODS = {"auto": auto, "pynndescent": pynndescent, "exact": exact}
 
 
-def seconds(method, n, features, effort=1):
-    """Return about how long a job of a method takes on 2 cores, its imports included; by benchmarks/methods.py."""
+def faster_method(n, features):
+    """Return pynndescent or exact, whichever is expected to take less time for points (n, features)."""
+    return min((pynndescent, exact), key=lambda method: expected_seconds(method, n, features))
+
+
+def expected_seconds(method, n, features, effort=1):
+    """Return about how many seconds a job takes to search points (n, features) on 2 cores, imports included.
+
+    The coefficients are those that benchmarks/methods.py prints.
+    """
     if method is exact:
         return 0.8 + n**2 * (7.4e-12 * features + 1.5e-9)
     return 2.7 + effort * n * (1.5e-7 * features + 4.3e-5)

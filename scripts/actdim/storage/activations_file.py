@@ -7,7 +7,7 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.storage.hdf5 import damage, open_file, require_sealed, seal, simple_attributes
-from actdim.storage.layer_reader import Layer
+from actdim.storage.layer_reader import StoredLayer
 
 
 def seal_rows(data, sums):
@@ -20,7 +20,7 @@ def seal_rows(data, sums):
 def open_layer(path, layer):
     """Open one layer of an activations file; yield (points, labels, source).
 
-    points: a layers.Layer (n, features) as stored; labels: (n,) classes, or None where the file has none.
+    points: a StoredLayer (n, features); labels: (n,) classes, or None where the file has none.
     source: what the file says of them, for the results to say it too: study, settings, checkpoint, layer, depth,
     feeds_classifier, accuracies and losses, as far as it does.
     Raises UserError where the file or the layer is missing, damaged or of another format. A file of someone else's,
@@ -44,7 +44,7 @@ def open_layer(path, layer):
                 source = {**simple_attributes(file), **simple_attributes(data)}
             source["layer"] = layer
             source.pop("format", None)
-        yield Layer(path, data, sums), labels, source
+        yield StoredLayer(path, data, sums), labels, source
 
 
 def rows_by_class(path, labels):

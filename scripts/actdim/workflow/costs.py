@@ -18,7 +18,7 @@ from actdim.models.layers import layer_names
 from actdim.models.summary import summarize_model
 from actdim.names import BY_CLASS, PCA
 from actdim.neighbors import search as neighbors
-from actdim.neighbors.decimation import PARTS
+from actdim.neighbors.decimation import DIVISORS
 from actdim.provenance import made_by
 from actdim.storage.hdf5 import IN_MEMORY
 from actdim.study.measures import modules_of
@@ -280,8 +280,8 @@ def cost_of_neighbors(search, n, features, groups):
         methods = [neighbors.exact, neighbors.pynndescent]
 
     def seconds(method):
-        start_up = neighbors.seconds(method, 0, features)
-        return start_up + groups * (neighbors.seconds(method, n // groups, features) - start_up)
+        start_up = neighbors.expected_seconds(method, 0, features)
+        return start_up + groups * (neighbors.expected_seconds(method, n // groups, features) - start_up)
 
-    of_point = 8 * min(search.k, n // groups - 1) + sum(8 / part for part in PARTS) + (8 if groups > 1 else 0)
+    of_point = 8 * min(search.k, n // groups - 1) + sum(8 / divisor for divisor in DIVISORS) + (8 if groups > 1 else 0)
     return Cost(min(map(seconds, methods)), 1, int(n * of_point) + groups * HDF5)

@@ -125,13 +125,13 @@ def find_neighbors(of, samples, layer):
     search, n, features = of.study.neighbors, points_of(of, samples), of.model.layers[layer]
     method = neighbors.METHODS[search.method]
     if method is neighbors.auto:
-        method = neighbors.cheaper(n, features)
+        method = neighbors.faster_method(n, features)
     methods = {method, neighbors.exact}  # which pynndescent may come to
     held = [memory_of_search(method, n, features, search.k) for method in methods]
     # Half of the points are searched by themselves, for the scale check.
     decimated = 2 * n * features + memory_of_search(neighbors.exact, n // 2, features, 2)
     of_class = 4 * n * features if samples.endswith(BY_CLASS) else 0
-    seconds = max(neighbors.seconds(method, n, features) for method in methods)
+    seconds = max(neighbors.expected_seconds(method, n, features) for method in methods)
     groups = of.classes if of_class else 1
     return shared(NUMPY, max(*held, decimated), of_class, seconds=SLOWER * (seconds + 3 * groups))
 

@@ -121,7 +121,7 @@ def dump_activations(of, samples):
 
 
 def find_neighbors(of, samples, layer):
-    """What the costlier of the methods that may come to be used holds; its time by neighbors.seconds."""
+    """What the costlier of the methods that may come to be used holds; its time by neighbors.expected_seconds."""
     search, n, features = of.study.neighbors, points_of(of, samples), of.model.layers[layer]
     method = neighbors.METHODS[search.method]
     if method is neighbors.auto:

@@ -28,7 +28,7 @@ rule dump_activations:
         " --split {params.split} --layers {params.layers} --output {output.activations} > {log} 2>&1"
 
 
-# The same for a study that keeps none: Snakemake deletes them after the last job that needs them.
+# For studies that do not keep activations: Snakemake deletes them after the last job that needs them.
 use rule dump_activations as dump_activations_for_a_while with:
     output:
         activations=temp(ACTIVATIONS),

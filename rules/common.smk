@@ -53,17 +53,17 @@ try:
 except UserError as mistakes:
     sys.exit(str(mistakes))
 
-SHOWN_ESTIMATOR = next(iter(CONFIG.estimators))  # in figures, and in the table of measures
+SHOWN_ESTIMATOR = next(iter(CONFIG.estimators))  # by figures, the table of measures and the overview
 
 if workflow.is_main_process:
     for reason in reasons_to_run_again(jobs_of(STUDIES, CONFIG)):
         print(reason, file=sys.stderr)
 
-shell.prefix(f"set -euo pipefail; {TELL}")  # the first is what Snakemake sets itself
+shell.prefix(f"set -euo pipefail; {TELL}")  # the first part is Snakemake's default
 
 
 def one_of(names):
-    """The regular expression of a wildcard that is one of some names; of none where there are none."""
+    """Return the regular expression of a wildcard that is one of some names; it matches nothing if there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
@@ -79,69 +79,64 @@ wildcard_constraints:
 
 
 def run_of(wildcards):
-    """The run that a job works on."""
+    """Return the Run that a job belongs to."""
     return STUDIES[wildcards.study].runs[wildcards.run]
 
 
-def measure_options_of(measure):
-    """Return the function that gives the options of a measure's program."""
-    return lambda w: measure_options(getattr(STUDIES[w.study].measures, measure.name), w.get("layer"))
-
-
-def config_options():
-    """The configuration as options of a program: studies='["digits"]'."""
-    checked = CONFIG.model_dump(mode="json")
-    return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in checked.items())
-
-
 def code_digest(program, *entries):
-    """The digest of a program's code; one that is not there ends Snakemake with a line."""
+    """Return the digest of a program's code; end Snakemake with a message if there is no such program."""
     if not os.access(f"{workflow.basedir}/scripts/{program}", os.X_OK):
         sys.exit(f"scripts/{program}: no such program, or not executable; restore it")
     return provenance.code_digest(program, *entries)
 
 
 def code_of_run(program):
-    """The digest of a program that also runs the code of the run's own model and data set."""
+    """Return the function that gives the digest of a program's code with that of the run's model and data set."""
     return lambda wildcards: code_digest(program, *run_functions(run_of(wildcards).settings))
 
 
 def checkpoints_of(wildcards):
-    """The folder that holds the checkpoint a job reads: the one to dump a set of samples of, or to probe."""
+    """Return the folder of the checkpoint that a job dumps or measures."""
     stage = STUDIES[wildcards.study].stage_with(checkpoint_of(wildcards))
     return CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=stage.until)
 
 
 def checkpoint_file(wildcards):
-    """The name of that checkpoint in its folder."""
+    """Return the name of that checkpoint in its folder."""
     return f"{checkpoint_of(wildcards):05d}.pt"
 
 
 def checkpoint_of(wildcards):
-    """The epoch or step of that checkpoint."""
+    """Return the epoch or step of that checkpoint."""
     return int(wildcards.at) if "at" in wildcards.keys() else dump_of(wildcards.samples)[1]
 
 
 def data_of(wildcards):
-    """What download_dataset leaves once a run's data set is there; nothing where the data come from elsewhere."""
+    """Return the file by which download_dataset says that a run's data set is there; [] for data from elsewhere."""
     dataset = run_of(wildcards).settings.dataset
     fetched = dataset.name in DOWNLOADED and Path(dataset.folder) == default_folder(dataset.name)
     return [DOWNLOAD.format(study=wildcards.study, dataset=dataset.name)] if fetched else []
 
 
 def activations_of(wildcards):
-    """The file of activations that holds a set of samples."""
+    """Return the file that holds the activations of a set of samples."""
     dump, _, _ = dump_of(wildcards.samples)
     return ACTIVATIONS.format(study=wildcards.study, run=wildcards.run, samples=dump)
 
 
 def by_class(wildcards):
-    """The option that takes each class of a set of samples by itself, where its name says so."""
+    """Return the option to treat each class by itself, if the name of the set of samples says so."""
     return "--by-class" if wildcards.samples.endswith(BY_CLASS) else ""
 
 
+def config_options():
+    """Return the configuration as options of a program: studies='["digits"]'."""
+    checked = CONFIG.model_dump(mode="json")
+    return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in checked.items())
+
+
 def of_all_classes(wildcards):
-    """The estimates of a run from the samples of all classes together."""
+    """Return the estimates of a run, without those by class."""
     activations = STUDIES[wildcards.study].activations
     return expand(
         ID,
@@ -154,26 +149,31 @@ def of_all_classes(wildcards):
 
 
 def checkpoints_before(wildcards):
-    """The folder of the stage before a train job's own, in a list; empty for the first stage."""
+    """Return the checkpoint folder of the stage before; [] for the first stage."""
     previous = STUDIES[wildcards.study].stage_until(int(wildcards.until)).previous
     return [] if previous is None else [CHECKPOINTS.format(study=wildcards.study, run=wildcards.run, until=previous)]
 
 
-# Rules of which the command line or the profile lets each job have a GPU.
+def measure_options_of(measure):
+    """Return the function that gives the options of a measure's program."""
+    return lambda w: measure_options(getattr(STUDIES[w.study].measures, measure.name), w.get("layer"))
+
+
+# Rules whose jobs get a GPU each, by the command line or the profile.
 ON_GPU = [name for name, chosen in workflow.resource_settings.overwrite_resources.items() if "gpu" in chosen]
 ASKED_BY = asking(STUDIES, CONFIG, ON_GPU)
 
 
 def mem_mb(wildcards, attempt, rulename):
-    """The memory that a job asks for, in MB; more each time that it is tried again."""
+    """Return the memory that a job requests, in MB; more at each retry."""
     return attempt * job_of(wildcards, rulename).mem_mb
 
 
 def runtime(wildcards, attempt, rulename):
-    """The time that a job asks for, in minutes; more each time that it is tried again."""
+    """Return the time that a job requests, in minutes; more at each retry."""
     return attempt * job_of(wildcards, rulename).runtime
 
 
 def job_of(wildcards, rulename):
-    """What a job of a rule asks for at first."""
+    """Return what a job of a rule requests at first."""
     return ASKED_BY(rulename.removesuffix("_for_a_while"), wildcards)

@@ -1,5 +1,5 @@
-# Jobs wait for a note in the study's results that its data set is there, not for the folder: a folder that is declared
-# would be deleted before it is downloaded anew, and one that is missing would have finished trainings run again.
+# Jobs depend on an empty file among the study's results, not on the folder of the data set: Snakemake would delete a
+# folder that is an output before each download, and repeat finished trainings if the folder is missing.
 rule download_dataset:
     input:
         [],
@@ -13,14 +13,13 @@ rule download_dataset:
     localrule: True  # the nodes of a cluster may have no network
     conda:
         "../envs/train.yaml"
-    threads: 1
     resources:
         mem_mb=4000,
         runtime="2h",
     params:
-        # No digest of the code: the files are the published ones, whichever code has fetched them.
+        # No digest of the code, because the published files do not depend on it.
         folder=lambda w: default_folder(w.dataset),
     message:
-        "Downloading {wildcards.dataset} where it is missing."
+        "Downloading {wildcards.dataset} if it is missing."
     shell:
         "scripts/download_dataset.py --dataset {wildcards.dataset} --output {params.folder} > {log} 2>&1"

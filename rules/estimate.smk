@@ -7,10 +7,9 @@ rule find_neighbors:
         f"{RUN}/logs/find_neighbors/{{samples}}/{{layer}}.log",
     benchmark:
         f"{RUN}/benchmarks/find_neighbors/{{samples}}/{{layer}}.tsv"
-    priority: 1  # before another dump, for those that are not kept fill the disk
+    priority: 1  # before another dump: temporary activations go when all their neighbors are found
     conda:
         "../envs/estimate.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,
@@ -35,7 +34,6 @@ rule estimate_id:
         f"{RUN}/benchmarks/estimate_id/{{estimator}}/{{samples}}/{{layer}}.tsv"
     conda:
         "../envs/estimate.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,
@@ -61,7 +59,6 @@ rule estimate_pca:
     priority: 1
     conda:
         "../envs/estimate.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,

@@ -4,7 +4,6 @@ rule plan:
     localrule: True
     conda:
         "../envs/train.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,
@@ -16,5 +15,5 @@ rule plan:
     message:
         "Estimating what the studies will cost."
     shell:
-        # No output: it runs whenever it is asked for. It asks Snakemake for its plan in a run of its own.
+        # Without an output it runs whenever a user asks for it. The program runs `snakemake --summary`.
         "scripts/plan.py --cores {params.cores} --outputs {params.outputs} --gpu {params.gpu} --config {params.config} 2>&1 | tee {log}"

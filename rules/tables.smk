@@ -31,7 +31,6 @@ rule tabulate_id:
         "results/benchmarks/tabulate_id.tsv"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,
@@ -56,7 +55,6 @@ rule tabulate_training:
         "results/benchmarks/tabulate_training.tsv"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,
@@ -86,7 +84,6 @@ rule tabulate_measures:
         "results/benchmarks/tabulate_measures.tsv"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,
@@ -123,7 +120,6 @@ rule tabulate_predictors:
         "results/benchmarks/tabulate_predictors.tsv"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,

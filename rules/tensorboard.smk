@@ -19,7 +19,6 @@ rule write_events:
         f"{RUN}/benchmarks/write_events.tsv"
     conda:
         "../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=mem_mb,
         runtime=runtime,

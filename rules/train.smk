@@ -1,7 +1,7 @@
 rule train:
     input:
-        previous=lambda w: checkpoints_before(w),
-        data=ancient(data_of),  # when they were downloaded makes no difference
+        previous=checkpoints_before,
+        data=ancient(data_of),  # the time of the download does not matter
     output:
         checkpoints=directory(CHECKPOINTS),
     log:

@@ -1,4 +1,4 @@
-"""Studies that touch every rule, Snakemake on them in a process group of its own, and what makes results equal."""
+"""Studies that use every rule, runs of Snakemake that signals interrupt, and the comparison of results."""
 
 import json
 import os
@@ -38,7 +38,7 @@ KEPT = {
     "activations": {"at": [1], "layers": ["hidden2"]},
     "figures": [],
 }
-# Every rule, and what a process of its job says on its command line.
+# {rule: regular expression of its jobs' command line}
 RULES = {
     "download_dataset": r"download_dataset\.py",
     "train": r"train\.py (?!.*--continue)",
@@ -71,12 +71,12 @@ RULES = {
     "plan": r"plan\.py",
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-USUAL = 2.0  # seconds of a job that nobody has timed
-PATIENCE = 300  # seconds in which a Snakemake that was struck should be gone
+USUAL = 2.0  # seconds of a job without a benchmark
+PATIENCE = 300  # seconds in which an interrupted Snakemake should end
 
 
 def write_studies(project):
-    """Write the studies and a config that runs both, with all that is optional."""
+    """Write the studies and a config that runs both, with everything that is optional."""
     project.write(PASSING, "passing", tensorboard=True, studies=["passing", "kept"])
     (project.folder / "studies/kept.yaml").write_text(yaml.safe_dump(KEPT))
 
@@ -92,13 +92,13 @@ def start(project, *arguments):
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # SIGINT is ignored by what a shell has put into the background, and by all its children.
+            # What a shell starts in the background ignores SIGINT, and so do all its children.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
 def jobs(snakemake, rules):
-    """Return {rule: process} of the jobs of a Snakemake that run now, of some rules."""
+    """Return {rule: process} of the running jobs of a Snakemake, for some rules."""
     found = {}
     for process in psutil.Process(snakemake.pid).children(recursive=True):
         try:
@@ -111,11 +111,11 @@ def jobs(snakemake, rules):
     return found
 
 
-def strike(project, pending, moments, duration, *arguments):
+def interrupt(project, pending, moments, duration, *arguments):
     """Run Snakemake until a job of a rule in `pending` runs; send its whole group a signal at a random moment of it.
 
     pending: Counter of (rule, signal); moments: a random.Random; duration: {rule: seconds}.
-    Returns what of `pending` was struck and whether the job still ran then, or None where Snakemake came to its end.
+    Returns (rule, signal, whether the job was still running), or None if Snakemake came to its end.
     """
     snakemake = start(project, *arguments)
     rules = {rule for rule, _ in pending}
@@ -126,18 +126,20 @@ def strike(project, pending, moments, duration, *arguments):
             return None
         time.sleep(0.03)
     rule, job = moments.choice(sorted(running.items(), key=lambda item: item[0]))
-    kind = moments.choice([kind for of, kind in sorted(pending) if of == rule])
+    kind = moments.choice([kind for name, kind in sorted(pending) if name == rule])
     time.sleep(moments.uniform(0, 0.9 * duration.get(rule, USUAL)))
     hit = job.is_running() and job.status() != psutil.STATUS_ZOMBIE
     os.killpg(snakemake.pid, kind)
     snakemake.wait(PATIENCE)
     while group_lives(snakemake.pid):
         time.sleep(0.01)
+    if kind == signal.SIGKILL:
+        assert project.run("snakemake", "--unlock").returncode == 0
     return rule, kind, hit and snakemake.returncode != 0
 
 
 def group_lives(group):
-    """Whether any process of a group is left."""
+    """Tell whether any process of a group is left."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -145,32 +147,32 @@ def group_lives(group):
     return True
 
 
-def endure(project, reference, pending, seed, duration, *arguments):
-    """Strike until nothing is pending, then let Snakemake finish; return Counters of hits and misses, and what is lost.
+def interrupt_until_done(project, reference, pending, seed, duration, *arguments):
+    """Interrupt runs until nothing is pending, then let one finish; return (Counters of hits and misses, differences).
 
-    A run that came to its end is compared with `reference`, and begun anew where moments are left. A miss is a signal
-    that came when the job had just ended: a fault as well, but of what ran then.
+    A run that comes to its end before is compared with `reference`, and the project is emptied. A miss is a signal that
+    came just after the end of the job for which it was meant; it hit what ran then.
     """
     pending, hits, misses, different = Counter(pending), Counter(), Counter(), {}
     moments = random.Random(seed)
     while pending:
-        struck = strike(project, pending, moments, duration, *arguments)
-        if struck:
-            rule, kind, hit = struck
+        interrupted = interrupt(project, pending, moments, duration, *arguments)
+        if interrupted:
+            rule, kind, hit = interrupted
             (hits if hit else misses)[rule, kind] += 1
             pending -= Counter([(rule, kind)] if hit else [])
-            if not hit:  # the machine is faster now than when the durations were taken
+            if not hit:  # the machine is faster now than when the durations were measured
                 duration = duration | {rule: 0.7 * duration.get(rule, USUAL)}
         else:
-            different |= lost(project, reference)
+            different |= differences(project, reference)
             for place in ("results", "data", ".snakemake"):
                 shutil.rmtree(project.folder / place, ignore_errors=True)
     project.snakemake()
-    return hits, misses, different | lost(project, reference)
+    return hits, misses, different | differences(project, reference)
 
 
 def durations(project):
-    """Return {rule: seconds that its jobs took at the most} of a finished project, from its benchmark files."""
+    """Return {rule: seconds of its longest job} of a finished project, from its benchmark files."""
     seconds = {}
     for file in project.folder.glob("results/**/benchmarks/**/*.tsv"):
         rule = file.relative_to(project.folder).as_posix().split("benchmarks/")[1].split("/")[0].removesuffix(".tsv")
@@ -182,10 +184,10 @@ def durations(project):
 
 
 def content(path):
-    """Return what counts of a result: all of it but the time that a search or a job took.
+    """Return the content of a result without the times that searches and jobs took.
 
-    Of a checkpoint and an HDF5 file the tensors, data sets and attributes; of the report, which shows run times, its
-    end; of a log or a benchmark that it is there; of any other file, tables and figures among them, the bytes.
+    Checkpoints and HDF5 files: tensors, data sets and attributes. The report, which shows run times: its end. Logs,
+    benchmarks and locks: None. Other files, among them tables and figures: their bytes.
     """
     if {"logs", "benchmarks"} & set(path.parts) or path.name == "lock":
         return None
@@ -213,7 +215,7 @@ def of_group(group):
 
 
 def as_python(value):
-    """Return an HDF5 attribute as plain Python, JSON text as what it says."""
+    """Return an HDF5 attribute as plain Python; JSON text is parsed."""
     value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
     if isinstance(value, bytes) and value.startswith(b"{"):
         return json.loads(value)
@@ -221,24 +223,24 @@ def as_python(value):
 
 
 def without_times(value):
-    """Return plain Python less every key "seconds" in it, and less the checksums that cover these."""
+    """Return plain Python without its keys "seconds", and without the checksums of their content."""
     if isinstance(value, dict):
         return {key: without_times(item) for key, item in value.items() if key not in ("seconds", "checksum")}
     return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
 def files_of(project):
-    """Return the paths of all that a project has made: results, data, and what Snakemake marks as unfinished."""
+    """Return the paths of what a project has made: results, data, and Snakemake's marks of unfinished jobs."""
     places = [project.folder / place for place in ("results", "data", ".snakemake/incomplete", ".snakemake/locks")]
-    left = [*project.folder.glob(".snakemake/shell_tmp.*"), *project.folder.glob(".snakemake/shadow/*")]
     return {
         file.relative_to(project.folder)
-        for file in [*(file for place in places for file in place.rglob("*") if not file.is_dir()), *left]
-        if file.name != "plan.log"
+        for place in places
+        for file in place.rglob("*")
+        if not file.is_dir() and file.name != "plan.log"
     }
 
 
-def lost(project, reference):
+def differences(project, reference):
     """Return what differs from an undisturbed run: {path: "missing", "left over" or "differs"}."""
     mine, theirs = files_of(project), files_of(reference)
     different = {

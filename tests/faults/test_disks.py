@@ -15,7 +15,7 @@ from conftest import ROOT, serving
 from download_dataset import download
 from test_download import offer
 
-from faults.harness import RULES, content, lost
+from faults.harness import RULES, content, differences
 
 RUN = "results/tiny/weight_decay~0.01/seed~0"
 FULL = r"^{program}\.py: \S*{file}: no space left on its disk; it needs (more than )?[\d,]+ bytes, and [\d,]+ are free$"
@@ -170,7 +170,7 @@ def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
         else:
             fresh.snakemake("--until", rule)
     fresh.snakemake()
-    different = lost(fresh, undisturbed)
+    different = differences(fresh, undisturbed)
     with capsys.disabled():
         print(f"\nfull disk: {len(rules)} rules, the file not named by {unnamed}; results lost: {len(different)}")
     assert not different
@@ -203,7 +203,7 @@ def test_a_disk_that_fills_up_again_and_again(limit, every_rule, undisturbed, di
         assert lines, done.stderr
         faults += 1
         room = int(room * moments.uniform(1.01, 1.2))
-    different = lost(project, undisturbed)
+    different = differences(project, undisturbed)
     with capsys.disabled():
         print(f"\na disk that fills up: {faults} times full, {option}={room} at last; results lost: {len(different)}")
     assert not different

@@ -1,6 +1,6 @@
-"""Killed at random moments in every rule's job: the next plain `snakemake` ends with the results of an undisturbed run.
+"""Runs killed at random moments in every rule's jobs: the next run ends with the results of an undisturbed run.
 
-ACTDIM_MOMENTS: how many moments for each rule and signal, 20 unless told.
+After SIGKILL, `snakemake --unlock` comes first. ACTDIM_MOMENTS: moments for each rule and signal (default: 20).
 """
 
 import os
@@ -8,11 +8,11 @@ from collections import Counter
 
 import pytest
 
-from faults.harness import RULES, SIGNALS, durations, endure, files_of
+from faults.harness import RULES, SIGNALS, durations, files_of, interrupt_until_done
 
 MOMENTS = int(os.environ.get("ACTDIM_MOMENTS", "20"))
 KILL, TERM, INT = SIGNALS
-QUICK = [  # every signal, and rules of all kinds of output: folder, HDF5, JSON, CSV
+QUICK = [  # every signal, and rules with every kind of output: folder, HDF5, JSON, CSV
     *(("train", kind) for kind in SIGNALS),
     ("dump_activations", KILL),
     ("estimate_id", TERM),
@@ -21,17 +21,20 @@ QUICK = [  # every signal, and rules of all kinds of output: folder, HDF5, JSON,
 
 
 def say(capsys, line):
-    """Print a line that the README's figures come from, whatever pytest captures."""
+    """Print a line with numbers for the documentation, although pytest captures output."""
     with capsys.disabled():
         print(f"\n{line}")
 
 
 def test_killed_in_a_few_rules(project, finished, capsys):
-    """One moment of each signal in training, one of any in three more rules."""
+    """Each signal once in training, and one signal in three more rules."""
     wanted, rules = Counter(QUICK), {rule for rule, _ in QUICK}
     rules = {rule: 0.7 * seconds for rule, seconds in durations(finished).items() if rule in rules}
-    hits, misses, different = endure(project, finished, wanted, 0, rules)
-    say(capsys, f"kills: {hits.total()} in a running job, {misses.total()} beside one; results lost: {len(different)}")
+    hits, misses, different = interrupt_until_done(project, finished, wanted, 0, rules)
+    say(
+        capsys,
+        f"kills: {hits.total()} in a running job, {misses.total()} just after one; results lost: {len(different)}",
+    )
     assert not different
 
 
@@ -40,14 +43,14 @@ def test_killed_in_a_few_rules(project, finished, capsys):
 def test_killed_in_every_rule(kind, fresh, undisturbed, capsys):
     seconds = durations(undisturbed)
     wanted = Counter(dict.fromkeys([(rule, kind) for rule in RULES if rule != "plan"], MOMENTS))
-    hits, misses, different = endure(fresh, undisturbed, wanted, int(kind), seconds)
-    of_plan = endure(fresh, undisturbed, Counter({("plan", kind): MOMENTS}), int(kind), seconds, "plan")
+    hits, misses, different = interrupt_until_done(fresh, undisturbed, wanted, int(kind), seconds)
+    of_plan = interrupt_until_done(fresh, undisturbed, Counter({("plan", kind): MOMENTS}), int(kind), seconds, "plan")
     hits, misses, different = hits + of_plan[0], misses + of_plan[1], different | of_plan[2]
     all_files = files_of(undisturbed)
     least = min(hits[rule, kind] for rule in RULES)
     say(
         capsys,
         f"{kind.name}: {hits.total()} in a running job, {least} or more for each of {len(RULES)} rules;"
-        f" {misses.total()} beside one; results lost: {len(different)} of {len(all_files)}",
+        f" {misses.total()} just after one; results lost: {len(different)} of {len(all_files)}",
     )
     assert not different

@@ -3,7 +3,7 @@ VENV := .venv
 PEERS := .venv-peers
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: results test test-faults check docs benchmarks clean
+.PHONY: results test quick test-faults check docs benchmarks clean
 
 results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, report
 	snakemake --cores all
@@ -13,6 +13,9 @@ results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, repo
 
 test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment; folders of long ones come first
 	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+quick: $(VENV)/installed  ## the tests that take less than a second and run no Snakemake
+	python -m pytest --numprocesses 2 -m "not snakemake and not slow and not slow_faults"
 
 test-faults: $(VENV)/installed  ## faults at every moment in every rule, for hours; as root also full disks
 	python -m pytest -m "" tests/faults

@@ -41,9 +41,19 @@ def dataset_settings(**settings):
     return plugins.check_named(registry.DATASETS, settings, "dataset", DatasetSettings)
 
 
+RUN_SNAKEMAKE = {"project", "make_once", "every_rule", "slurm"}  # fixtures
+
+
 def pytest_configure():
     """Leave a core to each process of the tests."""
     threadpoolctl.threadpool_limits(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that run Snakemake, by their fixtures."""
+    for item in items:
+        if RUN_SNAKEMAKE & set(item.fixturenames):
+            item.add_marker("snakemake")
 
 
 class Project:

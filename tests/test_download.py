@@ -143,14 +143,19 @@ def download_from(server, project, scratch):
     program.write_text(text.replace("    import torchvision\n", table))
 
 
-@pytest.fixture(scope="module")
-def finished_mnist(server, tmp_path_factory):
+@pytest.fixture(scope="session")
+def finished_mnist(make_once, tmp_path_factory):
     """A project that has downloaded MNIST and finished; not to be changed."""
-    project = copy_project(tmp_path_factory.mktemp("mnist") / "project")
-    download_from(server, project, tmp_path_factory.mktemp("published"))
-    project.write(STUDY_OF_MNIST)
-    project.snakemake()
-    return project
+
+    def make(project):
+        copy_project(project.folder)
+        folder = tmp_path_factory.mktemp("server")
+        with serving(folder) as address:
+            download_from((folder, address), project, tmp_path_factory.mktemp("published"))
+            project.write(STUDY_OF_MNIST)
+            project.snakemake()
+
+    return make_once("finished_mnist", make)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Fewer samples, noise in the labels and weights of the classes, for several data sets."""
 
 import json
-import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -12,9 +10,10 @@ from actdim.datasets.dataset import DataSet, Split, load_samples
 from actdim.errors import UserError
 from actdim.training.batches import draw_epoch
 from actdim.training.step import class_weights
-from conftest import ROOT, dataset_settings
+from conftest import dataset_settings
 from image_files import write_mnist
 from PIL import Image
+from programs import run_program
 from scipy.stats import chisquare
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import cross_entropy
@@ -145,14 +144,10 @@ def test_one_weighted_step_and_the_stored_labels(known, tmp_path):
         "checkpoints": [0, 1],
     }
     (tmp_path / "study.yaml").write_text(json.dumps(study))
-    for program, *options in (
-        ("train", "--study", tmp_path / "study.yaml", "--set", "seed=7", "--output", tmp_path / "run"),
-        ("dump_activations", "--checkpoint", tmp_path / "run/00001.pt", "--split", "train", "--output", tmp_path / "a"),
-    ):
-        done = subprocess.run(
-            [sys.executable, ROOT / f"scripts/{program}.py", *options], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+    done = run_program("train", "--set", "seed=7", study=tmp_path / "study.yaml", output=tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    done = run_program("dump_activations", checkpoint=tmp_path / "run/00001.pt", split="train", output=tmp_path / "a")
+    assert done.returncode == 0, done.stderr
     split = load(dataset, seed=7, train_size=50, label_noise=0.4)["train"]
     with h5py.File(tmp_path / "a") as file:
         np.testing.assert_array_equal(file["labels"], split.labels)

@@ -19,29 +19,25 @@ from actdim.training.loop import load_data
 from actdim.training.settings import TrainingSettings
 from actdim.training.step import learning_rate
 from conftest import ROOT
+from programs import run_program
 
 DIGITS = "dataset: {name: digits}\nmodel: {name: mlp, dropout: 0.2}\n"
 STUDY = DIGITS + "training: {optimizer: adamw, lr: 0.01, batch_size: 64, epochs: 30, evaluate_every: 10}\n"
 
 
-def command(study, output, *options):
-    """The command line of a training."""
-    return [
-        sys.executable,
-        ROOT / "scripts/train.py",
-        "--study",
-        study,
-        "--set",
-        "weight_decay=0.1",
-        "--output",
-        output,
-        *map(str, options),
-    ]
+def arguments(study, output, *options):
+    """The arguments of a training."""
+    return ["--study", study, "--set", "weight_decay=0.1", "--output", output, *map(str, options)]
+
+
+def command(*described):
+    """The command line of a training that runs in a process of its own."""
+    return [sys.executable, ROOT / "scripts/train.py", *arguments(*described)]
 
 
 def train(study, output, *options):
     """Train and return the last checkpoint."""
-    done = subprocess.run(command(study, output, *options), capture_output=True, text=True)
+    done = run_program("train", *arguments(study, output, *options))
     assert done.returncode == 0, done.stderr
     return torch.load(max(output.glob("*.pt")), weights_only=True)
 
@@ -119,7 +115,7 @@ def test_stages_end_where_one_training_does(study, undisturbed, tmp_path):
 
 
 def test_a_study_that_changed_since_the_job_was_planned(study, tmp_path):
-    done = subprocess.run(command(study, tmp_path / "x", "--expect", "0123"), capture_output=True, text=True)
+    done = run_program("train", *arguments(study, tmp_path / "x", "--expect", "0123"))
     assert done.stderr.splitlines() == [f"train.py: {study}: changed since this job was planned; run snakemake again"]
 
 

@@ -61,28 +61,31 @@ STUDY = {
     "grid": [{"lr": [0.01, 0.1, 1e30]}],
     "checkpoints": [1, 2],
     "activations": {"at": [2]},
-    "directions": {"at": [2], "layers": ["large", "hidden"], "orders": 2, "points": 3, "draws": 1, "samples": 50},
+    "directions": {"at": [2], "layers": ["some_nan", "hidden"], "orders": 2, "points": 3, "draws": 1, "samples": 50},
     "functional_dimension": {"at": [2], "samples": 5},
     "figures": ["llid", "pid", "pid_over_llid", "grokking", "id_over_depth", "scale_check"],
 }
 
 
-def read(project, table):
-    return pd.read_csv(project.folder / f"results/tables/{table}.csv")
+def read(odd, table):
+    return pd.read_csv(odd.folder / f"results/tables/{table}.csv")
 
 
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory):
-    """(a finished project of a model with layers that go wrong and of a training that diverges, Snakemake's output)."""
-    project = copy_project(tmp_path_factory.mktemp("odd") / "project")
-    (project.folder / "mine.py").write_text(MINE)
-    project.write(STUDY, neighbors={"method": "exact", "k": 8}, estimators=ESTIMATORS, tensorboard=True)
-    return project, project.snakemake()
+@pytest.fixture(scope="session")
+def odd(make_once):
+    """A finished project of a model with layers that go wrong and of a training that diverges; not to be changed."""
+
+    def make(project):
+        copy_project(project.folder)
+        (project.folder / "mine.py").write_text(MINE)
+        project.write(STUDY, neighbors={"method": "exact", "k": 8}, estimators=ESTIMATORS, tensorboard=True)
+        (project.folder / "stderr").write_text(project.snakemake().stderr)
+
+    return make_once("odd", make)
 
 
 def test_every_value_is_a_number_or_has_a_reason(odd):
-    project, _ = odd
-    ids = read(project, "id")
+    ids = read(odd, "id")
     assert (ids["id"].isna() == ids["reason"].notna()).all()
     assert (ids["id"].dropna() > 0).all()
     assert np.isfinite(ids["id"].dropna()).all()
@@ -104,48 +107,52 @@ def test_every_value_is_a_number_or_has_a_reason(odd):
 
 
 def test_the_other_tables_say_why_too(odd):
-    project, _ = odd
-    summary, measures, training = (read(project, table) for table in ("summary", "measures", "training"))
+    summary, measures, training = (read(odd, table) for table in ("summary", "measures", "training"))
     assert summary.query("lr < 1")["llid"].notna().all()
     assert summary.query("lr > 1")["llid"].isna().all()
     assert summary.query("lr > 1")["reason"].str.contains("ID of hidden: .*not finite").all()
     assert summary["reason"].str.contains("ID of constant: all points are the same").all()
     diverged = measures.query("lr > 1 and checkpoint == 2")
+    assert len(diverged) == 1
     assert diverged["reason"].str.contains("directions of hidden: .*not finite").all()
     assert diverged["reason"].str.contains("functional dimension: .*not finite").all()
     assert diverged["functional_dimension_over_bound"].isna().all()
     assert measures.query("lr < 1 and checkpoint == 2")["functional_dimension_over_bound"].notna().all()
     assert measures.query("lr < 1 and checkpoint == 2")["train_ablation_area"].notna().all(), "of the other layers"
     lost = training.query("lr > 1 and checkpoint > 0")
+    assert len(lost) == 2
     assert (lost["reason"] == "train loss, validation loss not finite: training diverged").all()
     assert lost["train_loss"].isna().all()
     assert training.query("lr < 1")["reason"].isna().all()
 
 
 def test_everything_else_is_there(odd):
-    project, _ = odd
-    for path in project.folder.glob("results/tiny/**/*.json"):
+    estimates = list(odd.folder.glob("results/tiny/**/*.json"))
+    assert len(estimates) > 3 * 6 * len(ESTIMATORS)
+    for path in estimates:
         json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert (project.folder / "results/report.html").stat().st_size > 1e5
+    assert (odd.folder / "results/report.html").stat().st_size > 1e5
     for figure in STUDY["figures"]:
-        assert (project.folder / f"results/figures/tiny/{figure}.png").stat().st_size > 5000
-    for log in project.folder.glob("results/**/*.log"):
+        assert (odd.folder / f"results/figures/tiny/{figure}.png").stat().st_size > 5000
+    logs = list(odd.folder.glob("results/**/*.log"))
+    assert len(logs) > len(estimates)
+    for log in logs:
         assert "Warning" not in log.read_text(), log.read_text()
 
 
 def test_the_run_ends_with_what_is_missing(odd):
-    _, done = odd
-    text = "\n".join(said(done))
+    lines = missing_values((odd.folder / "stderr").read_text())
+    text = "\n".join(lines)
     for layer, reason in (("constant", "all points are the same"), ("some_nan", r"\d+ of \d+ points are not finite")):
         assert re.search(rf"^tiny: \d+ of \d+ rows of id.csv, layer .*{layer}.*: {reason}", text, re.M), text
     assert re.search(r"^tiny: \d of 9 rows of training.csv, checkpoint 1 2: .* training diverged$", text, re.M)
     assert re.search(r"^tiny: \d+ of \d+ rows of measures.csv, .*: directions of hidden: ", text, re.M)
-    assert len(said(done)) < 30
+    assert len(lines) < 30
 
 
-def said(done):
+def missing_values(stderr):
     """Return the lines in which Snakemake said what is missing."""
-    lines = done.stderr.splitlines()
+    lines = stderr.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("Values are missing"))
     return [line for line in lines[start:] if line.startswith(("Values are", "tiny: "))]
 

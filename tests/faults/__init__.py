@@ -1,1 +1,1 @@
-"""Faults: what kills, fills, damages or confuses a run. A package, beside tests/conftest.py."""
+"""Tests with faults: killed processes, full disks, corrupt files, values that are not finite, hostile input."""

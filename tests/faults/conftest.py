@@ -1,4 +1,4 @@
-"""What the tests of faults share. Those that take long are marked `slow_faults`: `make test-faults` runs all."""
+"""Fixtures of the tests with faults. Long tests are marked `slow_faults`; `make test-faults` runs them too."""
 
 import subprocess
 
@@ -11,7 +11,7 @@ from faults.harness import write_studies
 
 @pytest.fixture(scope="session")
 def every_rule(tmp_path_factory):
-    """A project whose studies touch every rule, not yet run; not to be changed."""
+    """A project whose studies use every rule; it has not run. Do not change it."""
     folder = tmp_path_factory.mktemp("server")
     with serving(folder) as address:
         project = copy_project(tmp_path_factory.mktemp("every_rule") / "project")
@@ -22,7 +22,7 @@ def every_rule(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def undisturbed(every_rule, tmp_path_factory):
-    """The same, run to its end without a fault; not to be changed."""
+    """The same project after a complete run without faults. Do not change it."""
     project = every_rule.copy(tmp_path_factory.mktemp("undisturbed") / "project")
     project.snakemake()
     return project
@@ -30,13 +30,13 @@ def undisturbed(every_rule, tmp_path_factory):
 
 @pytest.fixture
 def fresh(every_rule, tmp_path):
-    """A copy of the project whose studies touch every rule, for a test to run and to disturb."""
+    """A copy of the project whose studies use every rule, for a test to run and disturb."""
     return every_rule.copy(tmp_path / "project")
 
 
 @pytest.fixture
 def mount():
-    """A function that mounts something by the options of the command; unmounted when the test ends."""
+    """A function that mounts something with options of the command `mount`; the end of the test unmounts it."""
     mounted = []
 
     def one(folder, *options):
@@ -54,13 +54,13 @@ def mount():
 
 @pytest.fixture
 def disk(mount):
-    """A function that mounts a small disk at a folder, with the options of a tmpfs."""
+    """A function that mounts a tmpfs with the given options at a folder."""
     return lambda folder, options: mount(folder, "-t", "tmpfs", "-o", options, "tmpfs")
 
 
 @pytest.fixture
 def read_only(mount):
-    """A function that makes a folder read-only, for root too."""
+    """A function that makes a folder read-only, even for root."""
 
     def one(folder):
         mount(folder, "--bind", folder)

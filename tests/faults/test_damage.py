@@ -1,4 +1,4 @@
-"""Damaged files: every program that reads one does the very same, or says in one line what to make again."""
+"""Corrupt files: a program that reads one gives the same result, or one line that says what to make again."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from programs import run_program
 
 from faults import harness
 
-RUN = "run"  # the one whose files are damaged; the others vary weight decay
+RUN = "run"  # the run whose files are damaged; the others vary weight decay
 GRID = {RUN: 0, "middle": 0.01, "strong": 0.1}
 STAGES = [f"{run}/to~{until}" for run in GRID for until in (1, 2)]
 LAST = f"{RUN}/to~2/00002.pt"
@@ -34,7 +34,7 @@ MEASURES = "tabulate_measures --summary tables/summary.csv --estimator twonn --o
 GROKKING = f"plot_grokking --summary tables/summary.csv --training tables/training.csv {FIGURE}"
 PREDICTORS = "tabulate_predictors --measures tables/measures.csv --predictors out/predictors.csv --reading out/x.txt"
 
-# What reads a file: the file, the command, and the files that it reads from standard input.
+# (file to damage, command that reads it, files whose names the command reads from standard input)
 READERS = [
     (f"{RUN}/to~1/00001.pt", f"train --study tiny.yaml --set weight_decay=0 --continue {RUN}/to~1 --output out/to~2"),
     (LAST, f"dump_activations --checkpoint {LAST} --output out/x.h5"),
@@ -81,7 +81,7 @@ def do(command, *lines):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with a file of every kind, made by the programs themselves, in which to work."""
+    """A working directory with a file of every kind, made by the programs themselves."""
     before, folder = Path.cwd(), tmp_path_factory.mktemp("made")
     os.chdir(folder)
     training = {**STUDY["training"], "epochs": [1, 2]}
@@ -109,17 +109,17 @@ def made(tmp_path_factory):
 
 
 def cut(content, share):
-    """The first part of a file."""
+    """Return the first part of a file's content."""
     return content[: int(share * len(content))]
 
 
 def flipped(content, at, mask):
-    """A file with some bits of one byte the other way round."""
+    """Return a file's content with some bits of one byte flipped."""
     return content[:at] + bytes([content[at] ^ mask]) + content[at + 1 :]
 
 
 def faults(content, flips, seed=0):
-    """Yield (what, the damaged content) of a file: cut, one byte changed in `flips` places, and something else."""
+    """Yield (description, damaged content) of a file: cut, with one changed byte (`flips` times), or replaced."""
     for share in (0, 0.1, 0.5, 0.9):
         yield f"cut to {share}", cut(content, share)
     yield "without its last byte", content[:-1]
@@ -133,14 +133,14 @@ def faults(content, flips, seed=0):
 
 
 def results(folder):
-    """What a program has written, but for the time it took."""
+    """Return what a program has written, without the times it took."""
     return {
         str(path.relative_to(folder)): harness.content(path) for path in sorted(folder.rglob("*")) if path.is_file()
     }
 
 
 def judge(path, command, lines, damaged, what, expected):
-    """Run a program on a damaged file; return "found" for one line that names it, "same" for the very same result."""
+    """Run a program on a damaged file; return "found" if one line names it, "same" if the result is the same."""
     original = Path(path).read_bytes()
     shutil.rmtree("out", ignore_errors=True)
     try:
@@ -160,7 +160,7 @@ def judge(path, command, lines, damaged, what, expected):
 
 
 def try_all(reader, flips, seed=0):
-    """Return how many faults in the file of a reader were found, and how many changed nothing."""
+    """Return, as text, how many faults in the file of a reader were found and how many changed nothing."""
     path, command, *lines = reader
     shutil.rmtree("out", ignore_errors=True)
     do(command, *lines)
@@ -186,7 +186,7 @@ def test_damaged_in_many_places(made, reader, capsys):
 
 
 def older(path):
-    """The content of a file as an older version of actdim would have it."""
+    """Return the content of a file as an older version of actdim would have written it."""
     if path.endswith(".pt"):
         content = io.BytesIO()
         torch.save(torch.load(path, weights_only=True) | {"format": 1}, content)
@@ -238,7 +238,7 @@ def swap_rows(values):
 
 
 def opposite(values):
-    """Change one bit of two values in a row the opposite way, so that a plain sum stays."""
+    """Change one bit of two values in a row in opposite directions, so that their sum stays."""
     bits = values.view(np.uint16)
     row, bit = next(
         (row, bit) for row in range(len(bits)) for bit in range(8) if (bits[row, 0] ^ bits[row, 1]) >> bit & 1
@@ -247,14 +247,14 @@ def opposite(values):
 
 
 def shift(values):
-    """Move all values of a row on by one."""
+    """Shift all values of a row by one."""
     values[7] = np.roll(values[7], 1)
 
 
 @pytest.mark.parametrize("change", [swap, swap_rows, opposite, shift])
 @pytest.mark.parametrize("program", ["find_neighbors", "find_neighbors --by-class", "estimate_pca"])
 def test_values_that_change_places_are_found(made, change, program):
-    """A sum alone would not notice."""
+    """A plain sum would not change."""
     shutil.copy(f"{RUN}/a.h5", "x.h5")
     with h5py.File("x.h5", "a") as file:
         values = file["layers/hidden1"][:]
@@ -270,7 +270,7 @@ def test_values_that_change_places_are_found(made, change, program):
 
 
 def test_a_table_that_a_user_changed(made):
-    """Its checksum, which sha256sum knows, tells; without it, the table is the user's own."""
+    """The checksum, in the format of sha256sum, tells; without it the table counts as the user's own."""
     done = subprocess.run(["sha256sum", "--check", "id.csv.sha256"], cwd="tables", capture_output=True, text=True)
     assert done.stdout == "id.csv: OK\n"
     shutil.copytree("tables", "own", dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or out of inodes: one line says which file, and nothing half-written is a result."""
+"""Disks that are full, read-only or out of inodes: one line names the file, and no result is incomplete."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from faults.harness import RULES, content, differences
 
 RUN = "results/tiny/weight_decay~0.01/seed~0"
 FULL = r"^{program}\.py: \S*{file}: no space left on its disk; it needs (more than )?[\d,]+ bytes, and [\d,]+ are free$"
-# The program of every kind of output, on the finished tiny study: its options but for the output, and the outputs.
+# {program: (its options without outputs, {option: output})}, one for each kind of output, on the finished tiny study
 PROGRAMS = {
     "train": (["--study", "studies/tiny.yaml", "--set", "weight_decay=0"], {"output": "to~4"}),
     "dump_activations": (["--checkpoint", f"{RUN}/checkpoints/to~4/00004.pt"], {"output": "x.h5"}),
@@ -48,7 +48,7 @@ def by_hand(program, project, folder):
 
 
 def fill(folder):
-    """Take all that is free on the disk of a folder; return the file that holds it."""
+    """Fill the disk of a folder; return the file that fills it."""
     ballast = folder / "ballast"
     with contextlib.suppress(OSError), open(ballast, "ab", buffering=0) as file:
         while True:
@@ -59,7 +59,7 @@ def fill(folder):
 @pytest.mark.parametrize("left", [0, 8192], ids=["nothing left", "two pages left"])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_full_disk(program, left, finished, disk, tmp_path):
-    """One line names the file and what it needed; nothing is left of it; with room again it runs."""
+    """One line names the file and what it needs; nothing of it is left; with free space the program succeeds."""
     small = disk(tmp_path / "disk", "size=1m")
     ballast = fill(small)
     os.truncate(ballast, ballast.stat().st_size - left)
@@ -109,7 +109,7 @@ def test_download_to_a_full_disk(disk, tmp_path, monkeypatch):
 
 
 def snakemake(project, *arguments):
-    """Run Snakemake on a full disk; return the finished process and whether a line of ours or of a log says so."""
+    """Run Snakemake on a full disk; return the finished process and the lines that say so."""
     done = project.run("snakemake", "--cores", "2", *arguments)
     said = done.stdout + done.stderr
     return done, [
@@ -119,7 +119,7 @@ def snakemake(project, *arguments):
 
 @contextlib.contextmanager
 def kept_full(folder):
-    """Take at once whatever becomes free on the disk of a folder, as another program might."""
+    """Fill the disk of a folder whenever space becomes free, as another program might."""
     stop = threading.Event()
 
     def hog():
@@ -137,7 +137,7 @@ def kept_full(folder):
 
 
 def test_a_full_disk_has_no_room_for_the_log_either(done, finished, disk):
-    """The line goes to Snakemake's own output then; with room again the job runs."""
+    """The line goes to Snakemake's own output; with free space the job succeeds."""
     target = f"{RUN}/id/twonn/00004/hidden1.json"
     results = disk(done.folder / "results", "size=20m")
     shutil.copytree(finished.folder / "results", results, dirs_exist_ok=True)
@@ -145,7 +145,7 @@ def test_a_full_disk_has_no_room_for_the_log_either(done, finished, disk):
     with kept_full(results):
         ran, lines = snakemake(done, target)
     assert ran.returncode == 1
-    log = done.folder / f"{RUN}/logs/estimate_id/twonn/00004/hidden1.log"  # where it tells its result first
+    log = done.folder / f"{RUN}/logs/estimate_id/twonn/00004/hidden1.log"  # where the program prints its result first
     assert f"estimate_id.py: {log}: no space left on its disk for what this program has to say" in lines, ran.stderr
     assert not (done.folder / target).exists()
     done.snakemake(target)
@@ -154,7 +154,7 @@ def test_a_full_disk_has_no_room_for_the_log_either(done, finished, disk):
 
 @pytest.mark.slow_faults
 def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
-    """Not a page is free for outputs or logs while the jobs of one rule after the other run; then they run again."""
+    """The disk stays full, for outputs and logs, while the jobs of one rule after another run; then they run again."""
     results, unnamed = disk(fresh.folder / "results", "size=50m"), []
     rules = [rule for rule in RULES if rule not in ("plan", "train, second stage")]
     for rule in rules:
@@ -164,7 +164,7 @@ def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
         assert lines, (rule, done.stderr)
         if not any(re.search(r"^\w+\.py: \S+: no space left on its disk", line) for line in lines):
             unnamed.append(rule)
-        if rule == "train":  # Snakemake stops between the stages of a rule that it is to run no further than
+        if rule == "train":  # --until stops after the first stage
             fresh.snakemake("results/tables/training.csv")
             (fresh.folder / "results/tables/training.csv").unlink()
         else:
@@ -177,12 +177,12 @@ def test_a_disk_that_stays_full_in_every_rule(fresh, undisturbed, disk, capsys):
 
 
 def of_size(folder):
-    """The pages of a disk that are taken, and the option that sets how many there are."""
+    """Return the used pages of a disk, and the mount option that limits them."""
     return shutil.disk_usage(folder).used // 4096, "nr_blocks"
 
 
 def of_files(folder):
-    """The same of its inodes."""
+    """Return the used inodes of a disk, and the mount option that limits them."""
     disk = os.statvfs(folder)
     return disk.f_files - disk.f_ffree, "nr_inodes"
 
@@ -190,7 +190,7 @@ def of_files(folder):
 @pytest.mark.slow_faults
 @pytest.mark.parametrize("limit", [of_size, of_files])
 def test_a_disk_that_fills_up_again_and_again(limit, every_rule, undisturbed, disk, tmp_path, capsys):
-    """The whole project, Snakemake's own records too, on a disk that grows a little whenever a run has failed."""
+    """The project with Snakemake's own records is on a disk that grows a little after each failed run."""
     small, moments = disk(tmp_path / "project", "size=50m"), random.Random(0)
     project = every_rule.copy(small)
     taken, option = limit(small)

@@ -1,4 +1,4 @@
-"""Every byte of small HDF5 files changed, one at a time: what is read is the very same, or one line names the file."""
+"""Every byte of small HDF5 files is changed, one at a time: what is read is the same, or one line names the file."""
 
 import numpy as np
 import pytest

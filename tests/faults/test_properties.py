@@ -58,12 +58,12 @@ def measure(points, method="exact", k=8, chosen=SMALLEST):
 
 
 def strict(constant):
-    """Refuse what is no JSON: NaN, Infinity."""
+    """Refuse NaN and Infinity, which are not JSON."""
     raise AssertionError(f"{constant} in JSON")
 
 
 def check(result, n):
-    """Check that an estimate is a finite positive number with an interval about it, or has a reason."""
+    """Check that an estimate is a finite positive number inside its interval, or has a reason."""
     json.loads(json.dumps(result), parse_constant=strict)
     assert result["n_points"] == n
     if result["id"] is None:
@@ -91,7 +91,7 @@ def check_lists(points, indices, distances, k):
 
 
 def any_points():
-    """Points of any float values: nan, inf, huge, denormal, a few values again and again; of any small shape."""
+    """Points with any float values (nan, inf, huge, denormal, repeated), of any small shape."""
 
     def of_type(dtype):
         width = np.dtype(dtype).itemsize * 8
@@ -141,7 +141,7 @@ def test_any_points_give_a_number_or_a_reason(points, method):
 
 @pytest.mark.parametrize("n1", [1, 2, 4])
 def test_ratios_of_any_sizes_give_a_number_or_a_reason(n1):
-    """Distances as of points that are nearly equally far from each other, but for one: no warning, no overflow."""
+    """Nearly equal distances, except for one point: no warning, no overflow."""
     rng = np.random.default_rng(0)
     for near, apart in itertools.product((1e-7, 1e-5, 1e-3), (2, 1e3, 1e37)):
         distances = np.sort(1 + near * rng.random((5000, 8)), axis=1).astype(np.float32)
@@ -154,13 +154,13 @@ def test_ratios_of_any_sizes_give_a_number_or_a_reason(n1):
 
 
 def cloud(seed, n, dimension, features):
-    """Return Gaussian points (n, features), float64, that lie in a random subspace of a dimension."""
+    """Return Gaussian points (n, features), float64, in a random subspace of the given dimension."""
     rng = np.random.default_rng(seed)
     return rng.standard_normal((n, dimension)) @ rng.standard_normal((dimension, features))
 
 
 def compare(found, expected, tolerances):
-    """Check that estimates are the same to a relative tolerance for each estimator."""
+    """Check that estimates are equal up to a relative tolerance for each estimator."""
     for name, tolerance in tolerances.items():
         for key in ("id", "low", "high"):
             if expected[name][key] is None:

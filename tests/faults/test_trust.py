@@ -1,4 +1,4 @@
-"""Nothing that the workflow reads runs code, and no name that it is given leads out of its folders."""
+"""No file that the workflow reads runs code, and no name leads out of its folders."""
 
 import os
 import pickle
@@ -42,7 +42,7 @@ NAMES += [f"; touch {WRITTEN}", f"$(touch {WRITTEN})", f"`touch {WRITTEN}`", "n√
 
 
 class Stranger:
-    """What writes a file when it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __reduce__(self):
         return os.system, (f"touch {WRITTEN}",)
@@ -50,14 +50,14 @@ class Stranger:
 
 @pytest.fixture(autouse=True)
 def nothing_is_written(tmp_path, monkeypatch):
-    """Whatever a test tries, no code of a stranger ran."""
+    """Check after each test that no foreign code ran."""
     monkeypatch.chdir(tmp_path)
     yield
     assert not list(tmp_path.rglob(WRITTEN))
 
 
 def run(program, *arguments):
-    """Run a program; return its line on standard error."""
+    """Run a program; return its one line on standard error."""
     done = subprocess.run([sys.executable, ROOT / f"scripts/{program}.py", *arguments], capture_output=True, text=True)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -93,14 +93,14 @@ def load(study, **config):
 
 
 def pretrained(weights):
-    """The tiny study with a network of torchvision's."""
+    """Return the tiny study with a network of torchvision."""
     data = {"name": "imagefolder", "folder": "images", "size": 32}
     return STUDY | {"dataset": data, "model": {"name": "torchvision:resnet18", "weights": weights}}
 
 
 @pytest.fixture
 def images():
-    """Images for a network of torchvision's."""
+    """Write images for a network of torchvision."""
     from PIL import Image
 
     for split in ("train", "validation"):
@@ -112,7 +112,7 @@ def images():
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_pretrained_weights_run_no_code(images, zipped, monkeypatch):
-    """Neither those of a path, nor those that lie in torch's cache under a name of torchvision's."""
+    """Neither weights at a path, nor weights in torch's cache under a name of torchvision."""
     torch.hub.set_dir("hub")
     Path("hub/checkpoints").mkdir(parents=True)
     for file in ("weights.pth", "hub/checkpoints/resnet18-f37072fd.pth"):
@@ -226,7 +226,7 @@ def test_snakemake_refuses_strange_studies_before_it_plans(project, name):
 
 
 def test_names_in_files_that_are_read_name_no_file_that_is_written(tmp_path):
-    """A study called ../../x, in a file of someone else's."""
+    """A foreign file with a study called ../../x."""
     Path("work").mkdir()
     os.chdir("work")
     rng = np.random.default_rng(0)

@@ -70,7 +70,7 @@ PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 class ClusterError(Exception):
-    """Why a cluster cannot be started, or what a command on it said."""
+    """A cluster cannot be started, or one of its commands failed; the text says why."""
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def cluster(cpus=8):
 
 
 def start(folder, environment, cpus, daemons):
-    """Configure and start everything, one after the other, each once the one before answers.
+    """Configure and start all daemons, each after the previous one answers.
 
     daemons: an ExitStack that is to stop them.
     """
@@ -114,7 +114,7 @@ def start(folder, environment, cpus, daemons):
 
     def run(*command):
         with open(folder / f"{command[0]}.out", "w") as log:
-            process = subprocess.Popen(  # that dies with this one, even if this is killed
+            process = subprocess.Popen(  # ends with this process, even if it is killed
                 ["setpriv", "--pdeathsig", "KILL", *command],
                 env=environment,
                 stdout=log,
@@ -163,7 +163,7 @@ def write(path, text):
 
 
 def free_ports(count):
-    """Return ports that nobody listens on."""
+    """Return free ports."""
     with ExitStack() as sockets:
         found = [sockets.enter_context(socket.socket()) for _ in range(count)]
         for each in found:
@@ -172,7 +172,7 @@ def free_ports(count):
 
 
 def query(environment, *command):
-    """Return what a command prints; ClusterError where it fails."""
+    """Return what a command prints; ClusterError if it fails."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ClusterError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
@@ -180,7 +180,7 @@ def query(environment, *command):
 
 
 def wait_for(condition, what, folder=None, seconds=60):
-    """Wait until a condition holds; ClusterError with the last lines of the logs where it does not."""
+    """Wait until a condition holds; ClusterError with the last lines of the logs after too long."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""The cluster profile names the rules that there are."""
+"""The cluster profile names every rule."""
 
 import re
 

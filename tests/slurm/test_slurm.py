@@ -1,4 +1,4 @@
-"""The workflow on a real Slurm cluster of one node, undisturbed and through what happens to jobs there."""
+"""The workflow on a real Slurm cluster of one node: undisturbed, and with jobs canceled, requeued or killed."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from cluster import ClusterError, cluster, query
 from conftest import STUDY, copy_project
 
-# A model that waits in its tenth training step for as long as a file says, and computes the same without it.
+# A model that waits in its tenth training step as long as a file exists; the file changes no number.
 HELD = """
 import itertools
 import os
@@ -49,7 +49,7 @@ FAULTS = STUDY | {
 
 @pytest.fixture(scope="module")
 def slurm():
-    """The environment for the commands of a running cluster."""
+    """The environment for commands on a running cluster."""
     with ExitStack() as stack:
         try:
             environment = stack.enter_context(cluster())
@@ -61,7 +61,7 @@ def slurm():
 
 
 def snakemake(project, slurm, *arguments):
-    """Start Snakemake on the cluster, which it asks for states more often than the profile says."""
+    """Start Snakemake on the cluster; it asks for the states of jobs more often than the profile says."""
     with open(project.folder / "snakemake.out", "w") as output:
         return subprocess.Popen(
             ["snakemake", "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "2", *arguments],
@@ -82,7 +82,7 @@ def finish(process, project):
 
 
 def accounted(slurm, project, *columns):
-    """Return what accounting says of every job of a project, in their order: a list of the columns for each."""
+    """Return the accounting's rows for the jobs of a project, in their order, as lists of the given columns."""
     wanted = ",".join(("WorkDir", *columns))
     listed = query(slurm, "sacct", "-X", "--noheader", "--parsable2", f"--format={wanted}")
     rows = [line.split("|") for line in listed.splitlines()]
@@ -99,7 +99,7 @@ def until(condition):
 
 @pytest.fixture(scope="module")
 def survived(slurm, tmp_path_factory):
-    """A project whose trainings were disturbed on the cluster, each in its own way, and one that ran here."""
+    """(A project whose trainings were disturbed on the cluster, each in another way; the same project run locally)."""
     folder = tmp_path_factory.mktemp("faults")
     disturbed, local = (copy_project(folder / name) for name in ("disturbed", "local"))
     for project in (disturbed, local):
@@ -121,7 +121,7 @@ def survived(slurm, tmp_path_factory):
 
 
 def disturb(slurm, disturbed):
-    """Hit each training once, while it waits in its fifth epoch."""
+    """Disturb each training once, while it waits in its fifth epoch."""
     held = {number: disturbed.folder / f"held/{number}" for number in range(5)}
 
     def state(number):
@@ -154,7 +154,7 @@ def disturb(slurm, disturbed):
     let_go(REQUEUED, "PENDING")
     let_go(DRAINED, "PENDING")
     node("resume")
-    until(lambda: trained() == len(held) - 1)  # the next hits every job that runs
+    until(lambda: trained() == len(held) - 1)  # the next fault hits all running jobs
 
     node("down")
     let_go(DOWN, "PENDING")
@@ -175,7 +175,7 @@ def test_a_study_is_few_submissions_and_the_profile_says_where_and_for_which_a_g
         assert commented in text
         text = text.replace(commented, filled_in)
     profile.write_text(text)
-    planned = sum(project.planned().values()) - 1  # the report runs here
+    planned = sum(project.planned().values()) - 1  # describe_results runs here
     finish(snakemake(project, slurm), project)
     assert project.planned() == {}
     jobs = accounted(slurm, project, "State", "Partition", "Account", "Comment", "AllocTRES")
@@ -211,6 +211,38 @@ def test_a_training_that_hit_its_time_limit_gets_more_and_one_that_slurm_requeue
 def test_the_tables_equal_those_of_a_local_run(survived):
     disturbed, local = survived
     assert tables(disturbed) == tables(local)
+
+
+def test_a_killed_snakemake_trains_nothing_twice(slurm, tmp_path):
+    """One training ends before the next Snakemake starts; the other is still running then, and is waited for."""
+    project = copy_project(tmp_path / "project")
+    (project.folder / "held.py").write_text(HELD)
+    project.write(FAULTS | {"grid": [{"number": [0, 1]}], "figures": []}, name="faults")
+    held = [project.folder / f"held/{number}" for number in range(2)]
+    held[0].parent.mkdir()
+    for file in held:
+        file.touch()
+    runs = [project.folder / f"results/faults/number~{number}/seed~0" for number in range(2)]
+    outputs = [run / "checkpoints/to~8" for run in runs]
+    logs = [run / "logs/train/to~8.log" for run in runs]
+
+    first = snakemake(project, slurm)
+    until(lambda: all(file.read_text() for file in held))
+    first.kill()
+    first.wait()
+    held[0].unlink()
+    until(outputs[0].exists)
+    before = {file.name: file.stat().st_ino for file in outputs[0].iterdir()}
+    assert project.run("snakemake", "--unlock").returncode == 0
+    second = snakemake(project, slurm)
+    until(lambda: logs[1].exists() and "waiting to train" in logs[1].read_text())
+    held[1].unlink()
+    finish(second, project)
+    for log in logs:
+        assert log.read_text().splitlines()[-1].startswith("nothing to train: ")
+    checkpoints = {file.name: file.stat().st_ino for file in outputs[0].glob("*.pt")}
+    assert checkpoints.items() <= before.items()
+    assert project.planned() == {}
 
 
 def test_a_cluster_stops_nothing_but_its_own(slurm):

@@ -1,10 +1,15 @@
 """What the Snakefile does when a run starts and ends, and what it then tells the user."""
 
+import re
 import signal
+import time
 from pathlib import Path
 from threading import Thread
 
 from actdim.errors import UserError
+
+STARTED = time.time()
+FAILURE = re.compile(r"(\w+\.py|[\w.]*(Error|Exception)): ")  # of our programs (see cli.say), and of Python
 
 
 def exit_on_sigterm(scheduler):
@@ -37,8 +42,17 @@ def missing_values(folder):
 
 
 def failures(jobs):
-    """Return a line for each failed job: the last one of its log, which says what went wrong, and where the log is."""
+    """Return a line for each failed job: the last one of its log, which says what went wrong, and where the log is.
+
+    jobs: the failed jobs and groups of jobs. Of a group, those that did not fail have no such line, and those that did
+    not start an older log.
+    """
     single_jobs = [job for either in jobs for job in (either if either.is_group() else [either])]
-    logs = [Path(log) for job in single_jobs for log in job.log]
-    last_lines = {log: log.read_text(errors="replace").strip().splitlines()[-1:] for log in logs if log.exists()}
-    return [f"{line} ({log})" for log, lines in sorted(last_lines.items()) for line in lines]
+    logs = sorted({Path(log) for job in single_jobs for log in job.log})
+    lines = [(log, last_line(log)) for log in logs if log.exists() and log.stat().st_mtime >= STARTED]
+    return [f"{line} ({log})" for log, line in lines if FAILURE.match(line)]
+
+
+def last_line(log):
+    """Return the last line of a text file; an empty text for an empty file."""
+    return "".join(log.read_text(errors="replace").rstrip().splitlines()[-1:])

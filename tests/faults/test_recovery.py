@@ -1,6 +1,7 @@
-"""A killed Snakemake, `snakemake --unlock` and the next run; two Snakemakes at once; folders that cannot be written."""
+"""The next run after a kill (`snakemake --unlock` first) or damage; two Snakemakes at once; read-only folders."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -121,6 +122,29 @@ def test_all_killed_in_a_training(seconds, project, finished):
     unlock(project)
     project.snakemake(TARGET)
     assert_as_finished(project, finished)
+
+
+def test_a_corrupt_checkpoint_stops_the_run_and_the_advice_repairs_it(done, finished):
+    """The line that says what to do comes last, also in a quiet run. The intact checkpoint is not trained again."""
+    for path in (TARGET, f"{RUN}/neighbors", f"{RUN}/activations"):
+        path = done.folder / path
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    output = done.folder / CHECKPOINTS
+    os.rename(output, output.with_name("aside"))
+    done.snakemake(CHECKPOINTS)  # because a copy of a project has no hard links
+    with open(output / "00004.pt", "r+b") as file:
+        file.write(b"corrupt")
+    ran = done.run("snakemake", "--cores", "2", "--quiet", "rules", "progress", "--", TARGET)
+    assert ran.returncode == 1
+    line = next(line for line in reversed(ran.stderr.splitlines()) if "Error" not in line and "complete" not in line)
+    assert line.startswith(f"dump_activations.py: {CHECKPOINTS}/00004.pt: corrupt, or of an older format than 2; ")
+    assert f"delete the folder {CHECKPOINTS} and run snakemake again; what is intact comes back" in line
+    trained = checkpoints(done)
+    shutil.rmtree(output)
+    done.snakemake(TARGET)
+    assert "training on cpu from epoch 2 to 4" in log_of_training(done)
+    assert checkpoints(done)["00002.pt"] == trained["00002.pt"]
+    assert_as_finished(done, finished)
 
 
 def test_a_second_snakemake_is_refused_and_the_first_undisturbed(project, finished):

@@ -21,7 +21,7 @@ from actdim.measures.directions import (
 )
 from actdim.measures.selectivity import class_selectivity, mutual_information, rank_correlations
 from actdim.measures.settings import Directions
-from actdim.models.layers import own_layers
+from actdim.models.layers import listed_layers
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
 from actdim.training.trained_model import load_trained
@@ -41,7 +41,7 @@ def main():
     settings = check(Directions, read_set(arguments.set), "--set")
     trained = load_trained(arguments.checkpoint)
     if arguments.layer not in dict(trained.model.named_modules()):
-        own = ", ".join(own_layers(trained.model) or (name for name, _ in trained.model.named_children()))
+        own = ", ".join(listed_layers(trained.model) or (name for name, _ in trained.model.named_children()))
         raise UserError(f"--layer {arguments.layer}: the model has no such module; it has {own}")
     samples = few(trained, settings)
     measured = measure(trained.model, arguments.layer, samples, settings)

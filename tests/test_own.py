@@ -12,7 +12,7 @@ from actdim.datasets.dataset import DataSet, Split, load_samples
 from actdim.errors import UserError
 from actdim.models.build import build_model
 from actdim.models.layers import forward, layer_names
-from actdim.models.summary import computed
+from actdim.models.summary import compute_summary
 from actdim.study.run_settings import make_run_settings
 from conftest import STUDY, build_named, dataset_settings
 from torchvision import models
@@ -211,7 +211,7 @@ class Sequence(torch.nn.Module):
 
 MODELS = {
     "positions": (lambda classes: Sequence(classes), ["positions"], r"'positions' returns \(3, 5, 5\) for 5 samples"),
-    "total": (lambda classes: Sequence(classes), ["total"], r"'total' returns \(75,\) for 5 samples; name one"),
+    "total": (lambda classes: Sequence(classes), ["total"], r"'total' returns \(75,\) for 5 samples; name a"),
     "logits": (lambda classes: Sequence(classes - 1), ["classifier"], r"returns torch.float32 \(5, 3\) for 5 samples"),
     "none": (lambda classes: None, ["classifier"], "returns NoneType; should return a torch.nn.Module"),
     "lazy": (lambda classes: torch.nn.LazyLinear(classes), ["weight"], "has lazy modules; state the sizes"),
@@ -230,7 +230,7 @@ def test_a_model_that_cannot_be_measured(kind, monkeypatch):
     shape = (16,) if kind in ("several", "lazy") else (3, 4, 4)
     data = COLOR._replace(shape=shape, sizes=None, load=None)
     with pytest.raises(UserError, match=MODELS[kind][2]):
-        computed(json.dumps({"name": "test_own:odd_model", "kind": kind}), data, tuple(MODELS[kind][1]))
+        compute_summary(json.dumps({"name": "test_own:odd_model", "kind": kind}), data, tuple(MODELS[kind][1]))
 
 
 def volumes(data):

@@ -7,7 +7,7 @@ from actdim.datasets.dataset import DataSet
 from actdim.datasets.device import Samples
 from actdim.datasets.settings import Augmentation
 from actdim.models import build
-from actdim.models.transformer import Dropout, Linear
+from actdim.models.cpu_layers import Dropout, Linear
 from actdim.study.run_settings import make_run_settings
 from actdim.training import step as steps
 from actdim.training.batches import take_batch

@@ -7,7 +7,7 @@ import torch
 
 from actdim.activations.float16 import halve, whole_values
 from actdim.datasets.device import normalize
-from actdim.models.layers import forward, own_layers
+from actdim.models.layers import forward, listed_layers
 from actdim.names import INPUT
 from actdim.storage.activations_file import seal_rows
 from actdim.storage.atomic import atomic_write
@@ -81,7 +81,7 @@ def prepare(file, n, logits, outputs, model):
     """Create the data sets for n samples, from the logits and the kept outputs of a first batch."""
     make_room(file, n * (4 * logits.shape[1] + sum(kept.values[0].nbytes for kept in outputs.values())))
     file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
-    last = (own_layers(model) or list(outputs))[-1]
+    last = (listed_layers(model) or list(outputs))[-1]
     for depth, (name, kept) in enumerate(outputs.items(), start=INPUT not in outputs):
         dtype = np.float16 if kept.values.dtype == torch.float16 else np.float32
         own = file.create_dataset(f"layers/{name}", (n, kept.values[0].numel()), dtype=dtype).attrs

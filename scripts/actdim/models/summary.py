@@ -13,15 +13,16 @@ from actdim.errors import UserError
 from actdim.provenance import code_digest, digest_of
 from actdim.storage.json_files import read_json, write_json
 
-KNOWN = Path(".snakemake/actdim")
+CACHE = Path(".snakemake/actdim")
+SAMPLES = 3  # in a batch; unlike most sizes of a model, to recognize the axis of samples
 
 
 class ModelSummary(NamedTuple):
-    """A model, by what it does to one sample."""
+    """The size of a model and of what it computes from one sample."""
 
-    layers: dict[str, int]  # {layer: number of features} of those that a run dumps, in the order of computation
+    layers: dict[str, int]  # {layer: number of features} of the measured layers, in the order of computation
     units: dict[str, int]  # {layer: number of its feature maps, or else neurons}
-    parameters: int  # values
+    parameters: int
     trainable: bool  # whether training changes any of them
     saved: int  # bytes that training keeps for the backward pass
     largest: int  # bytes of the largest output of a module
@@ -29,32 +30,33 @@ class ModelSummary(NamedTuple):
 
 
 def summarize_model(settings, layers):
-    """Return the ModelSummary of the model of a RunSettings; layers: as a study names them in activations.
+    """Return the ModelSummary of the model of a RunSettings.
 
-    Raises UserError where its model or data set cannot be made so. What was found once is kept beside Snakemake's own
-    records, for to run the models takes seconds.
+    layers: as a study names them in `activations`. Results are cached under .snakemake/, because running the models
+    takes seconds.
+    Raises UserError where the model cannot be built or cannot read the data.
     """
     data, model = data_set(settings.dataset), settings.model.model_dump(mode="json")
     code = code_digest("dump_activations.py", *plugins.run_functions(settings))
     libraries = version("torch"), version("torchvision")
-    what = [model, data.shape, data.classes, data.vocabulary, layers, code, libraries, ModelSummary._fields]
-    known = KNOWN / f"{digest_of(what)}.json"
-    with contextlib.suppress(UserError):  # there is none yet, or it is damaged
-        return ModelSummary(**read_json(known))
-    found = computed(json.dumps(model), data._replace(sizes=None, load=None), tuple(layers))
+    subject = [model, data.shape, data.classes, data.vocabulary, layers, code, libraries, ModelSummary._fields]
+    cached = CACHE / f"{digest_of(subject)}.json"
+    with contextlib.suppress(UserError):  # missing or corrupt
+        return ModelSummary(**read_json(cached))
+    summary = compute_summary(json.dumps(model), data._replace(sizes=None, load=None), tuple(layers))
     with contextlib.suppress(UserError):  # another Snakemake is writing the same file
-        write_json(known, found._asdict())
-    return found
+        write_json(cached, summary._asdict())
+    return summary
 
 
 @functools.cache
-def computed(model, data, layers):
-    """Return the ModelSummary of the model of settings as JSON for a DataSet, without reading data or weights."""
+def compute_summary(model, data, layers):
+    """Return the ModelSummary of a model, its settings given as JSON, for a DataSet; read neither data nor weights."""
     settings = plugins.check_named(registry.MODELS, json.loads(model), "model")
     try:
         return run_on("meta", settings, data, layers)
     except (NotImplementedError, RuntimeError, TypeError):
-        pass  # some models compute with values when they are made
+        pass  # some models need values when they are built
     try:
         return run_on("cpu", settings, data, layers)
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
@@ -62,29 +64,30 @@ def computed(model, data, layers):
 
 
 def run_on(device, settings, data, layers):
-    """Return the ModelSummary of the model of its settings, run on a device; "meta" is one without values."""
+    """Return the ModelSummary of a model, run on a device; on "meta", tensors have no values."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     from actdim.models.layers import forward, layer_names
 
+    name = settings.name
     with torch.device(device):
-        called, model = settings.name, plugins.build(registry.MODELS, settings, data)
+        model = plugins.build(registry.MODELS, settings, data)
         inputs = torch.zeros((SAMPLES, *data.shape), dtype=torch.int64 if data.vocabulary else torch.float32)
     if not isinstance(model, torch.nn.Module):
-        raise UserError(f"model: {called} returns {type(model).__name__}; should return a torch.nn.Module")
+        raise UserError(f"model: {name} returns {type(model).__name__}; should return a torch.nn.Module")
     if any(map(torch.nn.parameter.is_lazy, model.parameters())):
-        raise UserError(f"model: {called} has lazy modules; state the sizes of their inputs")
-    names = layer_names(model, layers)
-    logits, outputs = forward(model, inputs, names)
-    check_logits(called, logits, data.classes)
-    check_outputs(names, outputs)
-    own = {storage_of(tensor) for tensor in [*model.parameters(), *model.buffers()]}
+        raise UserError(f"model: {name} has lazy modules; state the sizes of their inputs")
+    layers = layer_names(model, layers)
+    logits, outputs = forward(model, inputs, layers)
+    check_logits(name, logits, data.classes)
+    check_outputs(layers, outputs)
+    of_model = {storage_of(tensor) for tensor in [*model.parameters(), *model.buffers()]}
     saved = {}
 
     def keep(tensor):
-        if storage_of(tensor) not in own:
-            saved[storage_of(tensor)] = tensor  # and with it its storage, whose number another could get else
+        if storage_of(tensor) not in of_model:
+            saved[storage_of(tensor)] = tensor  # the tensor itself, so that no other gets the address of its storage
         return tensor
 
     with FlopCounterMode(display=False) as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
@@ -102,33 +105,33 @@ def run_on(device, settings, data, layers):
 
 
 def check_logits(name, logits, classes):
-    """Raise UserError where a model's output for SAMPLES samples are no logits."""
-    found = f"{logits.dtype} {tuple(logits.shape)}" if hasattr(logits, "dtype") else type(logits).__name__
-    if not hasattr(logits, "dtype") or logits.shape != (SAMPLES, classes) or not logits.is_floating_point():
-        raise UserError(f"model: {name} returns {found} for {SAMPLES} samples; should be floats ({SAMPLES}, {classes})")
+    """Raise UserError where a model's output for SAMPLES samples is not (SAMPLES, classes) logits."""
+    is_tensor = hasattr(logits, "dtype")
+    if not is_tensor or logits.shape != (SAMPLES, classes) or not logits.is_floating_point():
+        output = f"{logits.dtype} {tuple(logits.shape)}" if is_tensor else type(logits).__name__
+        raise UserError(
+            f"model: {name} returns {output} for {SAMPLES} samples; should be floats ({SAMPLES}, {classes})"
+        )
 
 
-def check_outputs(names, outputs):
-    """Raise UserError where not all of the named layers have an output with a row for each of SAMPLES samples."""
-    for name in names:
+def check_outputs(layers, outputs):
+    """Raise UserError where a layer has no output, or none with a row for each of SAMPLES samples."""
+    for name in layers:
         if name not in outputs:
             raise UserError(f"activations.layers: the model never computes {name!r} as a whole; name a part of it")
         shape = tuple(outputs[name].shape)
         if len(shape) < 2 or len(outputs[name]) != SAMPLES:
             raise UserError(
-                f"activations.layers: {name!r} returns {shape} for {SAMPLES} samples; name one whose output has the "
-                f"samples first, ({SAMPLES}, ...), and values of each"
+                f"activations.layers: {name!r} returns {shape} for {SAMPLES} samples; name a layer whose output is "
+                f"({SAMPLES}, ...), one or more values for each sample"
             )
 
 
 def units_of(shape):
-    """Return the number of units of an output of a shape: its feature maps, or what it has at each position."""
+    """Return the number of units of an output for one sample: feature maps, or features of a position."""
     return shape[1] if len(shape) == 2 else shape[0] if shape else 1
 
 
 def storage_of(tensor):
-    """Return what is the same for tensors that share memory."""
+    """Return a number that is the same for tensors that share memory."""
     return tensor.untyped_storage()._cdata
-
-
-SAMPLES = 3  # unlike the usual number of anything else, to tell it from those

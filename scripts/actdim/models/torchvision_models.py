@@ -16,14 +16,14 @@ from pydantic import Field
 from torch import nn
 
 WEIGHTS = "a file with a state dict, or a name of torchvision's such as DEFAULT; null: random weights"
+UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile)  # of torch.load
+BATCH_COUNT = "num_batches_tracked"  # of batch norm; files older than it lack it
+DENSENET_KEYS = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # of its published weights
 
 
 @functools.cache  # the same function for the same name, as for all other models
 def architecture(name):
-    """Return the function that makes torchvision's model of a name, with the setting `weights`.
-
-    Raises ValueError for an unknown name.
-    """
+    """Return the function that builds a model of torchvision, of the given name, with the setting `weights`."""
 
     def make(data, *, weights: Annotated[str | None, Field(description=WEIGHTS)] = None) -> nn.Module:
         return classifier(name, data, weights)
@@ -35,10 +35,10 @@ def architecture(name):
 def classifier(name, data, weights):
     """Return the model `name` of torchvision for the DataSet `data`.
 
-    weights: None for fresh ones; a name of torchvision's (DEFAULT, IMAGENET1K_V1), which are downloaded where
-    torch.hub has no copy; or a file with a state dict. Where they are for another number of classes than the data
-    have, the classifier is fresh. Its `layers` are the model's children up to the classifier, and the input of that.
-    Raises ValueError for a name, weights or data that do not fit.
+    weights: None for random ones; a name of torchvision's (DEFAULT, IMAGENET1K_V1), downloaded if torch.hub has no
+    copy; or a file with a state dict. If they are for another number of classes than the data have, the classifier
+    keeps random weights. The model's `layers` are its children before the classifier, and the classifier's input.
+    Raises ValueError where the name is unknown or data or weights do not fit the model.
     """
     if len(data.shape) != 3 or data.shape[0] != 3:
         raise ValueError(f"reads color images (3, height, width), and this data set has samples of shape {data.shape}")
@@ -56,21 +56,24 @@ def classifier(name, data, weights):
     if not head:
         raise ValueError("has no linear classifier")
     if trained:
-        load(model, head[0], trained, weights)
-    return with_layers(model, head[0])
+        load_weights(model, head[0], trained, weights)
+    return list_layers(model, head[0])
 
 
 def drop_auxiliary_classifiers(model):
-    """Remove the classifiers that two of the models have half-way, for the loss is that of the last one."""
+    """Remove the auxiliary classifiers of GoogLeNet and Inception v3; the loss is that of the last classifier alone."""
     if getattr(model, "aux_logits", False):
         model.aux_logits = False
         for key in ("aux1", "aux2", "AuxLogits"):
             if hasattr(model, key):
-                setattr(model, key, None)  # their forward() asks for it
+                setattr(model, key, None)  # not deleted, because forward() reads it
 
 
 def state_of(known, weights):
-    """Return the state dict that the setting `weights` names; None on the meta device, where weights have no values."""
+    """Return the state dict that the setting `weights` names, or None on the meta device, where tensors have no values.
+
+    known: torchvision's enumeration of a model's weights. Raises ValueError where there is none, or no readable one.
+    """
     if weights in known.__members__:
         try:
             return (
@@ -89,7 +92,7 @@ def state_of(known, weights):
         raise ValueError(f"weights: no file {weights!r} and no weights of that name: {', '.join(known.__members__)}")
     damaged = None
     try:
-        if zipfile.is_zipfile(weights):  # all but torch's format of before 2020
+        if zipfile.is_zipfile(weights):  # torch's format since 2020
             with zipfile.ZipFile(weights) as archive:
                 damaged = archive.testzip()
         state = torch.load(weights, map_location="cpu", weights_only=True)
@@ -102,52 +105,47 @@ def state_of(known, weights):
     return state
 
 
-UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile)
-
-
 def on_meta_device():
-    """Tell whether models are built without values, to know their shapes."""
+    """Tell whether models are built without values, only for their shapes."""
     return torch.get_default_device().type == "meta"
 
 
-def load(model, head, state, weights):
-    """Load a state dict but for auxiliary classifiers and, where it has other classes, the classifier `head`."""
-    own = model.state_dict()
+def load_weights(model, head, state, weights):
+    """Load a state dict, without auxiliary classifiers and without the classifier `head` if it has other classes.
+
+    weights: where the state dict comes from, for messages. Raises ValueError where it is of another model.
+    """
+    expected = model.state_dict()
     fitting = OrderedDict(
         (key, value)
-        for key, value in ((RENAMED.sub(r"\1\2", key), value) for key, value in state.items())
-        if key in own and not (key.startswith(f"{head}.") and value.shape != own[key].shape)
+        for key, value in ((DENSENET_KEYS.sub(r"\1\2", key), value) for key, value in state.items())
+        if key in expected and not (key.startswith(f"{head}.") and value.shape != expected[key].shape)
     )
     fitting._metadata = getattr(state, "_metadata", OrderedDict())
-    odd = [key for key, value in fitting.items() if value.shape != own[key].shape]
-    # Batch norm's count of batches is in no file older than itself.
-    lacking = [key for key in own if key not in fitting and not (key.startswith(f"{head}.") or key.endswith(COUNT))]
-    if lacking or odd:
-        raise ValueError(f"weights: {weights} is of another model: {', '.join((lacking + odd)[:3])} does not fit")
+    of_other_shape = [key for key, value in fitting.items() if value.shape != expected[key].shape]
+    optional = tuple(key for key in expected if key.startswith(f"{head}.") or key.endswith(BATCH_COUNT))
+    missing = [key for key in expected if key not in fitting and key not in optional]
+    if missing or of_other_shape:
+        keys = ", ".join((missing + of_other_shape)[:3])
+        raise ValueError(f"weights: {weights} is of another model: {keys} does not fit")
     model.load_state_dict(fitting, strict=False)
     if hasattr(model, "transform_input"):
-        model.transform_input = True  # two models' trained weights are for inputs of another scale
+        model.transform_input = True  # GoogLeNet's and Inception v3's weights were trained on inputs of another scale
 
 
-COUNT = "num_batches_tracked"
+def list_layers(model, head):
+    """Return the model with the attribute `layers`, and with a module whose output is the classifier's input.
 
-
-RENAMED = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # keys of DenseNet's published weights
-
-
-def with_layers(model, head):
-    """Return the model with its `layers`, the last of them a module whose output is the input of the classifier.
-
-    (A few have a submodule of that name; a study lists theirs.)
+    A few models have a module called `layers`; a study must name their layers.
     """
     linear = model.get_submodule(head)
     model.set_submodule(head, nn.Sequential(OrderedDict(features=nn.Identity(), linear=linear)))
     if "layers" not in dict(model.named_children()):
-        before = [called(key, child) for key, child in model.named_children() if key != head.partition(".")[0]]
+        before = [child_names(key, child) for key, child in model.named_children() if key != head.partition(".")[0]]
         model.layers = (*itertools.chain(*before), f"{head}.features")
     return model
 
 
-def called(key, child):
-    """Return the names of what the model calls of a child: itself, or the members of a list."""
+def child_names(key, child):
+    """Return the names of the modules that a model calls: its child, or the members of a child that is a list."""
     return [f"{key}.{i}" for i in range(len(child))] if isinstance(child, nn.ModuleList) else [key]

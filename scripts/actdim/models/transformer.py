@@ -5,7 +5,8 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn.functional import conv2d
+
+from actdim.models.cpu_layers import Dropout, Linear
 
 
 def transformer(
@@ -36,18 +37,17 @@ class Transformer(nn.Module):
         self.classifier = Linear(width, data.classes, bias=False)
         self.dropout = Dropout(dropout)
         self.layers = (*(f"blocks.{i}.{part}" for i in range(depth) for part in ("attention", "mlp")), "final_norm")
-        # Small embeddings, for with large ones it memorizes and generalizes much later.
+        # With large embeddings it memorizes the equations and generalizes much later.
         nn.init.normal_(self.token.weight, std=0.02)
         nn.init.normal_(self.position.weight, std=0.02)
-
-        self.watched = False
+        self.watched = False  # whether training also reads the output of a layer; see training/bottleneck.py
 
     def forward(self, tokens):
         x = self.dropout(self.token(tokens) + self.position.weight)
         for block in self.blocks[:-1]:
             x = block(x)
-        # The class is read at the last position, so in training the last block computes no other;
-        # in evaluation, or with a layer watched, it computes all, for their activations.
+        # Only the last position of the last block has a say in the class, so in training no other is computed there.
+        # In evaluation, or if a layer is watched, all are: their activations are measured.
         x = self.blocks[-1](x, last_only=self.training and not self.watched)
         return self.classifier(self.final_norm(x[:, -1]))
 
@@ -69,7 +69,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention; written out, for so few positions torch's own takes longer, most of all on two threads."""
+    """Causal self-attention, written out: for so few positions it takes less time than torch's own."""
 
     def __init__(self, width, heads):
         super().__init__()
@@ -90,33 +90,3 @@ class Attention(nn.Module):
     def split(self, x):
         """(n, positions, width) -> (n, heads, positions, width / heads)."""
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-
-class Linear(nn.Linear):
-    """nn.Linear, on a CPU in training as a convolution of size 1 over the rows.
-
-    torch gives a convolution to oneDNN and a product of matrices to MKL, half as fast on an AMD CPU with AVX-512.
-    """
-
-    def forward(self, x):
-        rows = x.numel() // self.in_features
-        if x.device.type != "cpu" or not self.training or rows % IMAGES:
-            return super().forward(x)
-        images = x.reshape(IMAGES, rows // IMAGES, 1, self.in_features).permute(0, 3, 1, 2)
-        mapped = conv2d(images, self.weight[:, :, None, None], self.bias)
-        return mapped.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
-
-
-IMAGES = 16  # that the rows are dealt to: for fewer, torch does not call oneDNN on one thread
-
-
-class Dropout(nn.Dropout):
-    """nn.Dropout, on a CPU in a third of the time: each element takes 16 random bits, so the rate is k / 65536."""
-
-    def forward(self, x):
-        if x.device.type != "cpu" or not self.training or not self.p:
-            return super().forward(x)
-        dropped = min(round(self.p * 2**16), 2**16 - 1)
-        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 2**15
-        return x * (kept * (1 / (1 - dropped / 2**16)))

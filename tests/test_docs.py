@@ -48,6 +48,7 @@ def heading_anchors(page):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.slow
 def test_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--quiet", "docs", tmp_path]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -210,6 +211,7 @@ def test_own_model_and_data(project):
     assert 0.5 < table["llid"][0] < 3, "rings in the plane"
 
 
+@pytest.mark.slow
 def test_pretrained_network(project):
     """The programs run, with weights in a file, because there is no network, and with smaller images."""
     text = block("yaml", "torchvision:resnet50")
@@ -230,6 +232,7 @@ def test_pretrained_network(project):
     assert json.loads((project.folder / "id.json").read_text())["id"] > 1
 
 
+@pytest.mark.slow
 def test_the_papers_studies_train_as_many_networks_as_the_text_says(monkeypatch):
     monkeypatch.chdir(ROOT)
     stated = shlex.split(block("", "grokking_paper"))[-1].removeprefix("studies=")

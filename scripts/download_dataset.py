@@ -2,7 +2,6 @@
 """Download a data set by torchvision."""
 
 import argparse
-import fcntl
 import http.client
 import shutil
 import socket
@@ -12,9 +11,11 @@ from pathlib import Path
 from actdim import cli
 from actdim.errors import UserError
 from actdim.registry import DOWNLOADED
-from actdim.storage import disk_space
+from actdim.storage.atomic import temporary_path
+from actdim.storage.disk_space import raise_if_disk_full
+from actdim.storage.file_locks import exclusive_lock
 
-PATIENCE = 60  # seconds in which the server should send something
+PATIENCE = 60  # seconds to wait for the server
 
 
 def main():
@@ -23,9 +24,7 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the folder for it: data/cifar10")
     arguments = parser.parse_args()
     name, output = arguments.dataset, arguments.output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with open(output.with_name(f".{output.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two studies may want it at once
+    with exclusive_lock(output.with_name(f".{output.name}.lock"), f"download {name}"):  # for two studies at once
         if output.exists() and any(output.iterdir()):
             print(f"{output} is there already")
         else:
@@ -34,29 +33,29 @@ def main():
 
 
 def download(name, output):
-    """Download a data set to the folder `output`, which appears when all of it could be read, or not at all.
+    """Download a data set to the folder `output`, which appears once it is complete.
 
-    Raises UserError where the download fails, NoSpace where the disk is full.
+    Raises UserError if the download fails, NoSpace if the disk is full.
     """
     import torchvision
 
     socket.setdefaulttimeout(PATIENCE)
-    kind = getattr(torchvision.datasets, DOWNLOADED[name])
-    beside = output.with_name(f".{output.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
+    dataset_class = getattr(torchvision.datasets, DOWNLOADED[name])
+    temporary = temporary_path(output)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
     try:
-        for part in [{"split": "train"}, {"split": "test"}] if name == "svhn" else [{"train": True}, {"train": False}]:
-            kind(beside, download=True, **part)
-        beside.replace(output)
+        for split in [{"split": "train"}, {"split": "test"}] if name == "svhn" else [{"train": True}, {"train": False}]:
+            dataset_class(temporary, download=True, **split)
+        temporary.replace(output)
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, tarfile.TarError) as error:
-        disk_space.raise_if_disk_full(output, beside, error, None)
+        raise_if_disk_full(output, temporary, error, None)
         reason = " ".join(f"{type(error).__name__} {error}".split())
         raise UserError(
             f"{name} could not be downloaded ({reason}); try again, or copy its files to {output}"
         ) from None
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from actdim.workflow import changes
 from conftest import ROOT
 from PIL import Image
 from snakemake import cli
+from test_structure import ORDER
 from torchvision import models
 
 PAGES = {
@@ -75,6 +76,12 @@ def test_versions_agree():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == version
     assert (str(cited["version"]), str(cited["date-released"])) == (version, date)
+
+
+def test_the_table_of_packages_is_in_the_order_of_imports():
+    table = PAGES["CONTRIBUTING.md"].partition("| package | content |\n")[2].partition("\n\n")[0]
+    named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)/?`", row.split("|")[1])]
+    assert named == ORDER
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))

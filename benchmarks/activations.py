@@ -19,7 +19,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from actdim import plugins, registry
-from actdim.activations.dump import BATCH, dump
+from actdim.activations.dump import dump
+from actdim.activations.limits import BATCH
 from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import normalize, on_device
 from actdim.models.layers import forward, layer_names

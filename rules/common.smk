@@ -39,7 +39,7 @@ from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config, handlers
 from actdim.workflow.changes import jobs_of, reasons_to_run_again
 from actdim.workflow.options import measure_options, search_options, set_options
-from actdim.workflow.resources import asking
+from actdim.workflow.resources import resource_requests
 
 # Snakemake keeps nearly all objects that it makes for a job; garbage collection took a third of the planning time.
 gc.set_threshold(1_000_000)
@@ -161,19 +161,19 @@ def measure_options_of(measure):
 
 # Rules whose jobs get a GPU each, by the command line or the profile.
 ON_GPU = [name for name, chosen in workflow.resource_settings.overwrite_resources.items() if "gpu" in chosen]
-ASKED_BY = asking(STUDIES, CONFIG, ON_GPU)
+REQUEST_FOR = resource_requests(STUDIES, CONFIG, ON_GPU)
 
 
 def mem_mb(wildcards, attempt, rulename):
     """Return the memory that a job requests, in MB; more at each retry."""
-    return attempt * job_of(wildcards, rulename).mem_mb
+    return attempt * request_of(wildcards, rulename).mem_mb
 
 
 def runtime(wildcards, attempt, rulename):
     """Return the time that a job requests, in minutes; more at each retry."""
-    return attempt * job_of(wildcards, rulename).runtime
+    return attempt * request_of(wildcards, rulename).runtime
 
 
-def job_of(wildcards, rulename):
-    """Return what a job of a rule requests at first."""
-    return ASKED_BY(rulename.removesuffix("_for_a_while"), wildcards)
+def request_of(wildcards, rulename):
+    """Return the resources that a job of a rule requests at first."""
+    return REQUEST_FOR(rulename.removesuffix("_for_a_while"), wildcards)

@@ -13,18 +13,13 @@ import torch
 from actdim import cli
 from actdim.cli import read_set
 from actdim.errors import UserError
-from actdim.measures.table import MEASURES
 from actdim.study.study import load_config_and_studies
 from actdim.study.targets import MADE_BY, wildcards_of
-from actdim.workflow.costs import OTHER, Cost, costs_of
-from actdim.workflow.resources import Asked, asking
+from actdim.workflow.costs import OTHER_JOB, Cost, study_costs
+from actdim.workflow.resources import MEASURED, Request, resource_requests
 
-ON_GPU = {
-    "train",
-    "dump_activations",
-    *(measure.rule for measure in MEASURES.values() if measure.work),
-}  # if there is one
-WRITERS = ("train", "dump_activations", "find_neighbors")  # of what takes space
+ON_GPU = {"train", "dump_activations", *MEASURED}  # rules that use a GPU where there is one
+WRITERS = ("train", "dump_activations", "find_neighbors")  # rules whose outputs take space
 
 
 class Output(NamedTuple):
@@ -33,9 +28,9 @@ class Output(NamedTuple):
     rule: str
     path: str
     pending: bool  # whether Snakemake would make it now
-    share: float  # of the job
+    share: float  # of its job, which may make several
     cost: Cost
-    asked: Asked
+    request: Request
 
 
 def main():
@@ -47,29 +42,29 @@ def main():
     arguments = parser.parse_args()
 
     config, studies = load_config_and_studies(read_set(arguments.config))
-    files = files_planned(arguments.config)
-    costs = {path: cost for study in studies.values() for path, cost in costs_of(study).items()}
-    outputs = defaultdict(lambda: 1, read_set(arguments.outputs))
-    asked_by = asking(studies, config, arguments.gpu)
-    planned = [
+    planned = planned_files(arguments.config)
+    costs = {path: cost for study in studies.values() for path, cost in study_costs(study).items()}
+    per_job = defaultdict(lambda: 1, read_set(arguments.outputs))
+    request_for = resource_requests(studies, config, arguments.gpu)
+    outputs = [
         Output(
             rule,
             path,
             pending,
-            share=1 / outputs[rule],
-            cost=costs.get(path, Cost(OTHER / outputs[rule], 1, 0)),
-            asked=asked_by(rule, wildcards_of(rule, path) if rule in MADE_BY else {}),
+            share=1 / per_job[rule],
+            cost=costs.get(path, Cost(OTHER_JOB / per_job[rule], 1, 0)),
+            request=request_for(rule, wildcards_of(rule, path) if rule in MADE_BY else {}),
         )
-        for path, rule, pending in files
+        for path, rule, pending in planned
     ]
-    print_rules(planned)
-    print_studies(planned, studies)
-    print_disk(planned, studies, arguments.cores)
-    print_time(planned, arguments.cores)
+    print_rules(outputs)
+    print_studies(outputs, studies)
+    print_disk(outputs, studies, arguments.cores)
+    print_time(outputs, arguments.cores)
 
 
-def files_planned(config):
-    """Return (path, rule, whether it is to be made) of every file that Snakemake's plan has."""
+def planned_files(config):
+    """Return (path, rule, whether Snakemake would make it now) of every file in Snakemake's plan."""
     command = ["snakemake", "--summary", "--nolock", "--config", *config]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -80,13 +75,14 @@ def files_planned(config):
 
 
 def print_rules(outputs):
-    """Print the jobs of every rule: to be run, in all, the time that those to be run take, the most that one asks for.
+    """Print for every rule the jobs to run, all jobs, the time of those to run, and the most that a job requests.
 
-    What a job asks for when it is first tried: memory in GB, and the time after which a cluster would stop it.
+    A job requests memory in GB, and the time after which a cluster stops it; more when it is tried again.
     """
-    rules = dict.fromkeys(output.rule for output in outputs)
-    of_rule = {rule: [output for output in outputs if output.rule == rule] for rule in rules}
-    rows = [(rule, *jobs_and_hours(own), *most_asked(own)) for rule, own in of_rule.items()]
+    by_rule = defaultdict(list)
+    for output in outputs:
+        by_rule[output.rule].append(output)
+    rows = [(rule, *jobs_and_hours(group), *largest_request(group)) for rule, group in by_rule.items()]
     rows.sort(key=lambda row: -row[3])
     rows.append(("total", *jobs_and_hours(outputs), "", ""))
     print_table(
@@ -95,26 +91,26 @@ def print_rules(outputs):
     )
 
 
-def most_asked(outputs):
-    """Return the most memory and the most time that a job asks for, as text."""
-    memory, limit = (max(of) for of in zip(*(output.asked for output in outputs), strict=True))
-    return f"{memory / 1000:.1f}", duration(60 * limit)
+def largest_request(outputs):
+    """Return the most memory and the most time that a job requests, as text."""
+    mem_mb, runtime = (max(values) for values in zip(*(output.request for output in outputs), strict=True))
+    return f"{mem_mb / 1000:.1f}", duration(60 * runtime)
 
 
 def jobs_and_hours(outputs):
-    """Return how many jobs are to be run, how many there are, and the core-hours of those to be run."""
+    """Return the number of jobs to run, the number of all jobs, and the core-hours of those to run."""
     pending = [output for output in outputs if output.pending]
     hours = sum(output.cost.seconds * output.cost.threads for output in pending) / 3600
     return round(sum(output.share for output in pending)), round(sum(output.share for output in outputs)), hours
 
 
 def print_studies(outputs, studies):
-    """Print every study's runs, its files on disk when all is done, in GB, and its core-hours still to come."""
+    """Print for every study its runs, the size of its files when all is done, in GB, and the core-hours to come."""
     rows = []
     for study in studies.values():
-        own = [output for output in outputs if output.path.startswith(f"results/{study.name}/")]
-        by_rule = [gigabytes(output for output in own if output.rule == rule) for rule in WRITERS]
-        rows.append((study.name, len(study.runs), *by_rule, jobs_and_hours(own)[2]))
+        of_study = [output for output in outputs if output.path.startswith(f"results/{study.name}/")]
+        sizes = [gigabytes(output for output in of_study if output.rule == rule) for rule in WRITERS]
+        rows.append((study.name, len(study.runs), *sizes, jobs_and_hours(of_study)[2]))
     if len(rows) > 1:
         rows.append(("total", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))
     print_table(
@@ -131,10 +127,10 @@ def gigabytes(outputs):
 def print_disk(outputs, studies, cores):
     """Print how much is still to be written, and whether there is room for it."""
     missing = [output for output in outputs if output.pending and not Path(output.path).exists()]
-    passing = [output for output in missing if output.rule == "dump_activations" and not keeps(studies, output.path)]
-    lasting = [output for output in missing if output not in passing]
-    # Of those that pass, as many are there at once as jobs.
-    to_come = gigabytes([*lasting, *sorted(passing, key=lambda output: -output.cost.size)[:cores]])
+    deleted = [output for output in missing if output.rule == "dump_activations" and not keeps(studies, output.path)]
+    kept = [output for output in missing if output not in deleted]
+    # Of the files that are deleted after use, there are as many at once as jobs.
+    to_come = gigabytes([*kept, *sorted(deleted, key=lambda output: -output.cost.size)[:cores]])
     folder = Path("results").resolve()
     while not folder.exists():
         folder = folder.parent
@@ -145,7 +141,7 @@ def print_disk(outputs, studies, cores):
 
 
 def keeps(studies, path):
-    """Tell whether the activations at a path stay after the jobs that need them."""
+    """Tell whether the activations at a path are kept after the jobs that need them."""
     return studies[Path(path).parts[1]].activations.keep
 
 
@@ -159,18 +155,18 @@ def print_time(outputs, cores):
         elif output.pending:
             cpu += output.cost.seconds * min(output.cost.threads, cores)
         if output.pending and output.rule == "train":
-            trainings[Path(output.path).parent] += output.cost.seconds  # of a run: one stage after the other
+            trainings[Path(output.path).parent] += output.cost.seconds  # the stages of a run wait for each other
     seconds = max(gpu, cpu / cores, max(trainings.values(), default=0))
     device = f"{torch.cuda.get_device_name()}, one job at a time" if has_gpu else "this CPU"
     print(f"Time: about {duration(seconds)} with {cores} core{'s' if cores > 1 else ''}, training on {device}.")
     print(
-        "It rests on a few timed steps of each kind of run, on made-up samples, that went on one at a time; for the"
-        f"\nneighbors on a formula in points and features; other jobs count for {OTHER:g} s each."
+        "That is from a few steps of each kind of run, timed one after the other on random samples; for neighbors from"
+        f"\na formula in the numbers of points and features; other jobs count {OTHER_JOB:g} s each."
     )
 
 
 def duration(seconds):
-    """Return a length of time as a reader would say it."""
+    """Return a length of time in words, in its largest suitable unit."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"
@@ -178,14 +174,14 @@ def duration(seconds):
 
 
 def number(value):
-    """Return a number with three digits that count."""
-    return (
-        f"{value:,.0f}" if value >= 100 else np.format_float_positional(value, precision=3, fractional=False, trim="-")
-    )
+    """Return a number as text, with three significant digits below 100."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return np.format_float_positional(value, precision=3, fractional=False, trim="-")
 
 
 def print_table(columns, rows):
-    """Print rows of a name and numbers, as texts, aligned, and an empty line."""
+    """Print aligned rows of texts, a name and numbers, and an empty line."""
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     for name, *values in [columns, *rows]:
         print("  ".join([name.ljust(widths[0]), *map(str.rjust, values, widths[1:])]))

@@ -243,7 +243,7 @@ def test_data_set_code(done):
 
 
 def test_training_code(done):
-    edit(done, "scripts/actdim/training/loop.py", "EVALUATION_BATCH = 1024", "EVALUATION_BATCH = 512")
+    edit(done, "scripts/actdim/training/limits.py", "EVALUATED_SAMPLES = 1024", "EVALUATED_SAMPLES = 512")
     assert done.planned() == BEHIND_TRAINING | {"train": 3}
 
 
@@ -254,7 +254,7 @@ def test_model_code(done):
 
 def test_code_of_another_model_or_data_set(done):
     edit(done, "scripts/actdim/models/resnet18.py", "nn.ReLU(inplace=True)", "nn.GELU()")
-    edit(done, "scripts/actdim/datasets/modular.py", "modulus: Annotated[int, Field(ge=3)] = 97", "modulus: int = 89")
+    edit(done, "scripts/actdim/datasets/modular.py", 'ge=3, description="a prime")] = 97', "ge=2)] = 89")
     edit(
         done,
         "scripts/actdim/registry.py",

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from actdim.activations.float16 import halve, whole_values
+from actdim.activations.limits import BATCH
 from actdim.datasets.device import normalize
 from actdim.models.layers import forward, listed_layers
 from actdim.names import INPUT
@@ -13,8 +14,6 @@ from actdim.storage.activations_file import seal_rows
 from actdim.storage.atomic import atomic_write
 from actdim.storage.hdf5 import FORMAT, create, flush_data, make_room, note, seal
 from actdim.storage.layer_reader import row_checksums
-
-BATCH = 100  # samples at once; larger activations of a wide layer take new memory each time, which is slow
 
 
 def dump(path, model, samples, index, layers, attributes):

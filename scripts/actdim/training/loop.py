@@ -14,13 +14,9 @@ from actdim.storage.csv_checksums import seal_table
 from actdim.storage.working_folder import locked_working_folder, publish
 from actdim.training import checkpoints, resume
 from actdim.training.batches import batches
+from actdim.training.limits import EVALUATED_SAMPLES, EVALUATED_VALUES
 from actdim.training.reproducible import keep_memory, make_deterministic
 from actdim.training.step import begin, learning_rate, mixed_precision, train_step
-
-EVALUATION_BATCH = 1024
-
-
-EVALUATION_VALUES = 1 << 22  # in a batch, for large images fill the memory
 
 
 def train(run, output, previous=None, save_every=10.0):
@@ -98,7 +94,7 @@ def evaluate(learner, data, training):
     result = {}
     for split, samples in data.items():
         logits, errors = [], []
-        size = max(1, min(EVALUATION_BATCH, EVALUATION_VALUES // samples.inputs[0].numel()))
+        size = max(1, min(EVALUATED_SAMPLES, EVALUATED_VALUES // samples.inputs[0].numel()))
         for batch in samples.inputs.split(size):
             with mixed_precision(training, batch.device):
                 logits.append(learner.model(normalize(batch, samples)).float())

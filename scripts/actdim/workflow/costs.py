@@ -1,4 +1,4 @@
-"""What a study will cost: bytes on disk and seconds of work, by a few timed steps of each kind of run."""
+"""What a study will cost: bytes on disk and seconds of work, from a few timed steps of each kind of run."""
 
 import io
 import json
@@ -34,25 +34,20 @@ from actdim.study.targets import (
 )
 from actdim.training import checkpoints
 from actdim.training.batches import batches
-from actdim.training.loop import EVALUATION_BATCH, evaluate, snapshot
+from actdim.training.limits import EVALUATED_SAMPLES
+from actdim.training.loop import evaluate, snapshot
 from actdim.training.reproducible import make_deterministic
 from actdim.training.stages import TrainingJob
 from actdim.training.step import begin, train_step
 from actdim.workflow.resources import FLOPS
 
-START_UP = time.process_time()  # seconds to import what train and dump_activations import, once this module is
-
-
-OTHER = 1.0  # seconds of any other job
-
-
-HDF5 = 8_000  # bytes of an HDF5 file beside its data
-
-
+START_UP = time.process_time()  # seconds in which this module was imported, with what train and dump_activations import
+OTHER_JOB = 1.0  # seconds of any other job
+HDF5_OVERHEAD = 8_000  # bytes of an HDF5 file besides its data
 CHECKSUM, LABEL_AND_INDEX = 8, 16  # bytes of each row of activations; of each sample
 
 
-class Measured(NamedTuple):
+class Timings(NamedTuple):
     """What a kind of run takes on this device."""
 
     step: float  # seconds of a training step
@@ -71,27 +66,27 @@ class Cost(NamedTuple):
     size: int  # bytes
 
 
-def costs_of(study):
+def study_costs(study):
     """Return {path: Cost} of the outputs of a study that cost more than a moment or a few kilobytes."""
-    measured, costs = {}, {}
+    timings, costs = {}, {}
     for run in study.runs.values():
         kind = kind_of(run.settings)
-        if kind not in measured:
-            measured[kind] = measure(study, run)
-        costs.update(costs_of_run(study, run, measured[kind]))
+        if kind not in timings:
+            timings[kind] = time_run(study, run)
+        costs.update(run_costs(study, run, timings[kind]))
     return costs
 
 
 def kind_of(settings):
-    """Return a text that is the same for runs of one cost: floats do not count (the rate of dropout, weight decay).
+    """Return a text that is the same for the RunSettings of runs that cost the same.
 
-    But momentum needs a buffer, and so does its checkpoint.
+    Floats such as the rate of dropout or weight decay do not matter; momentum does, because it needs a buffer.
     """
     data = data_set(settings.dataset)
     altered = {key: bool(value) for key, value in settings.dataset.augmentation}
     training = settings.training.model_dump(mode="json", exclude={"schedule", "evaluate_every"})
     training["momentum"] = settings.training.momentum > 0
-    samples = samples_made_up(data, settings.training.batch_size)
+    samples = n_random_samples(data, settings.training.batch_size)
     kind = [data._replace(sizes=samples, load=None), altered, settings.model.model_dump(mode="json"), training]
     return json.dumps(without_floats(kind), sort_keys=True)
 
@@ -105,50 +100,41 @@ def without_floats(value):
     return None if isinstance(value, float) else value
 
 
-def measure(study, run):
-    """Return the Measured of a run: of a few steps, an evaluation and a dump on made-up samples, nothing written."""
-    # Compiling would take a minute; what it gains is not counted.
+def time_run(study, run):
+    """Return the Timings of a run from a few steps, an evaluation and a dump on random samples. Writes nothing."""
+    # Compiling takes a minute; what it gains is not counted.
     training = run.settings.training.model_copy(update={"compile": False})
     settings = run.settings.model_copy(update={"training": training})
     make_deterministic(training.threads)
-    samples = made_up(data_set(settings.dataset), training.batch_size)
+    samples = random_samples(data_set(settings.dataset), training.batch_size)
     learner = begin(settings, samples)
-
-    def step(number):
-        train_step(learner, samples, settings, number, batches(len(samples.labels), training.batch_size))
-
-    fresh = size_of_checkpoint(study, run, learner, {})
-    steps = [0.0]  # of a model that is not trained
-    if study.stages[-1].until > 0:
-        timed(step, 0)  # the first one also prepares
-        steps = [timed(step, 1)]
-        while sum(steps) < 1 and len(steps) < 20:
-            steps.append(timed(step, len(steps) + 1))
-    n = EVALUATION_BATCH if 0 < steps[-1] < 0.2 else 64
-    few = samples._replace(inputs=samples.inputs[:n], labels=samples.labels[:n])
+    fresh_checkpoint = checkpoint_size(study, run, learner, {})
+    step = time_step(learner, samples, settings) if study.stages[-1].until > 0 else 0.0
+    n = EVALUATED_SAMPLES if 0 < step < 0.2 else 64
+    first = samples._replace(inputs=samples.inputs[:n], labels=samples.labels[:n])
     metrics = {}
-    evaluation = timed(lambda: metrics.update(evaluate(learner, {"train": few, "validation": few}, training)))
-    dump, of_sample = measure_dump(learner.model, few, layer_names(learner.model, study.activations.layers))
-    evaluation /= 2 * len(few.labels)
+    evaluation = seconds_of(lambda: metrics.update(evaluate(learner, {"train": first, "validation": first}, training)))
+    evaluation /= 2 * len(first.labels)
+    dump, sample_bytes = time_dump(learner.model, first, layer_names(learner.model, study.activations.layers))
     rows = {
         unit: {"learning_rate": training.lr, **metrics}
         for stage in study.stages
         for unit in stage.evaluated(training.evaluate_every)
     }
-    return Measured(
-        step=min(steps),
+    return Timings(
+        step=step,
         evaluation=evaluation,
-        dump=dump / len(few.labels),
-        activations=of_sample,
-        checkpoints=(fresh, size_of_checkpoint(study, run, learner, rows)),
-        passes=time_passes(study, run, learner.model, few, evaluation),
+        dump=dump / len(first.labels),
+        activations=sample_bytes,
+        checkpoints=(fresh_checkpoint, checkpoint_size(study, run, learner, rows)),
+        passes=time_passes(study, run, learner.model, first, evaluation),
     )
 
 
-def made_up(data, batch_size):
+def random_samples(data, batch_size):
     """Return random training Samples of a DataSet on the device that training would take."""
     random = np.random.default_rng(0)
-    n = samples_made_up(data, batch_size)
+    n = n_random_samples(data, batch_size)
     if data.vocabulary:
         inputs = random.integers(data.vocabulary, size=(n, *data.shape))
     elif data.mean:
@@ -159,31 +145,31 @@ def made_up(data, batch_size):
     return on_device(split, data, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def samples_made_up(data, batch_size):
-    """Return the number of samples with which a few steps are timed."""
-    return min(data.sizes["train"], max(batch_size, EVALUATION_BATCH))
+def n_random_samples(data, batch_size):
+    """Return the number of samples with which steps are timed."""
+    return min(data.sizes["train"], max(batch_size, EVALUATED_SAMPLES))
 
 
-def timed(work, *arguments):
-    """Return the seconds that work(*arguments) takes, the device's part included."""
-    begun = time.perf_counter()
-    work(*arguments)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - begun
+def time_step(learner, samples, settings):
+    """Return the seconds of the fastest of some training steps; the first one, which also prepares, does not count."""
+    per_epoch = batches(len(samples.labels), settings.training.batch_size)
+    times = []
+    while len(times) < 2 or (sum(times[1:]) < 1 and len(times) < 21):
+        times.append(seconds_of(train_step, learner, samples, settings, len(times), per_epoch))
+    return min(times[1:])
 
 
-def measure_dump(model, samples, layers):
-    """Return (seconds, bytes a sample) of the activations of samples, in memory."""
+def time_dump(model, samples, layers):
+    """Return (seconds, bytes a sample) of a dump of activations in memory."""
     single = set()
     while True:
         with h5py.File("activations", "w", driver=IN_MEMORY, backing_store=False) as file:
-            begun = time.perf_counter()
+            begin = time.perf_counter()
             misfits = write(file, model, samples, layers, single)
             if not misfits:
                 stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
-                of_values = sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored)
-                return time.perf_counter() - begun, of_values + LABEL_AND_INDEX
+                row_bytes = sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored)
+                return time.perf_counter() - begin, row_bytes + LABEL_AND_INDEX
         single |= misfits
 
 
@@ -199,7 +185,16 @@ def time_passes(study, run, model, samples, evaluation):
     return seconds
 
 
-def size_of_checkpoint(study, run, learner, metrics):
+def seconds_of(function, *arguments):
+    """Return the seconds that a call takes, those of the device included."""
+    begin = time.perf_counter()
+    function(*arguments)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def checkpoint_size(study, run, learner, metrics):
     """Return the bytes of a checkpoint as training would save it."""
     job = TrainingJob(
         study=study.name,
@@ -211,12 +206,12 @@ def size_of_checkpoint(study, run, learner, metrics):
             "train.py", *plugins.run_functions(run.settings), settings=run.counted, libraries=("torch", "numpy")
         ),
     )
-    counter = Counter()
-    torch.save({"format": checkpoints.FORMAT, **snapshot(job, 0, metrics, learner)}, counter)
-    return counter.size
+    file = SizeOnly()
+    torch.save({"format": checkpoints.FORMAT, **snapshot(job, 0, metrics, learner)}, file)
+    return file.size
 
 
-class Counter(io.RawIOBase):
+class SizeOnly(io.RawIOBase):
     """A file that keeps nothing but its size."""
 
     size = 0
@@ -229,35 +224,32 @@ class Counter(io.RawIOBase):
         return memoryview(content).nbytes
 
 
-def costs_of_run(study, run, measured):
-    """Return {path: Cost} of what a run leaves, but for estimates from neighbor lists, which take a moment."""
-    training, sizes = run.settings.training, data_set(run.settings.dataset).sizes
-    at = {"study": study.name, "run": run.name}
-    costs = {}
-    per_unit = batches(sizes["train"], training.batch_size) if study.unit == "epochs" else 1
+def run_costs(study, run, timings):
+    """Return {path: Cost} of the outputs of a run, without estimates from neighbor lists, which take a moment."""
+    training, data = run.settings.training, data_set(run.settings.dataset)
+    wildcards = {"study": study.name, "run": run.name}
+    costs = measure_costs(study, run, timings)
+    per_unit = batches(data.sizes["train"], training.batch_size) if study.unit == "epochs" else 1
     for stage in study.stages:
         steps, rows = (stage.until - stage.start) * per_unit, len(stage.evaluated(training.evaluate_every))
-        seconds = steps * measured.step + rows * sum(sizes.values()) * measured.evaluation
-        size = sum(measured.checkpoints[kept > 0] for kept in stage.kept)
-        costs[CHECKPOINTS.format(**at, until=stage.until)] = Cost(START_UP + seconds, training.threads, size)
-    layers = study.model_of(run).layers
-    costs.update(costs_of_measures(study, run, measured))
+        seconds = START_UP + steps * timings.step + rows * sum(data.sizes.values()) * timings.evaluation
+        size = sum(timings.checkpoints[kept > 0] for kept in stage.kept)
+        costs[CHECKPOINTS.format(**wildcards, until=stage.until)] = Cost(seconds, training.threads, size)
     for samples in sample_sets(study.activations):
-        name, _, split = dump_of(samples)
-        n = sizes[split]
-        costs[ACTIVATIONS.format(**at, samples=name)] = Cost(
-            START_UP + n * measured.dump, training.threads, n * measured.activations + HDF5
-        )
-        groups = data_set(run.settings.dataset).classes if samples.endswith(BY_CLASS) else 1
-        for layer, features in layers.items():
-            place = {**at, "samples": samples, "layer": layer}
-            costs[NEIGHBORS.format(**place)] = cost_of_neighbors(study.neighbors, n, features, groups)
+        dump, _, split = dump_of(samples)
+        n = data.sizes[split]
+        seconds, size = START_UP + n * timings.dump, n * timings.activations + HDF5_OVERHEAD
+        costs[ACTIVATIONS.format(**wildcards, samples=dump)] = Cost(seconds, training.threads, size)
+        groups = data.classes if samples.endswith(BY_CLASS) else 1
+        for layer, features in study.model_of(run).layers.items():
+            of_layer = {**wildcards, "samples": samples, "layer": layer}
+            costs[NEIGHBORS.format(**of_layer)] = neighbors_cost(study.neighbors, n, features, groups)
             products = n / groups * n * features if n / groups < features else n * features**2
-            costs[ID.format(**place, estimator=PCA)] = Cost(OTHER + 6e-11 * products, 1, 0)
+            costs[ID.format(**of_layer, estimator=PCA)] = Cost(OTHER_JOB + 6e-11 * products, 1, 0)
     return costs
 
 
-def costs_of_measures(study, run, measured):
+def measure_costs(study, run, timings):
     """Return {path: Cost} of the measures that are taken of a run's checkpoints."""
     costs, data, threads = {}, data_set(run.settings.dataset), run.settings.training.threads
     for measure in MEASURES.values():
@@ -268,12 +260,12 @@ def costs_of_measures(study, run, measured):
         for path in files_of_measure(study, run, measure):
             layer = wildcards_of(measure.rule, path).get("layer")
             work = measure.work(settings, model, data.sizes, data.classes, layer)
-            seconds = work.passes * measured.passes.get((measure.name, layer), measured.evaluation) + work.flops / FLOPS
+            seconds = work.passes * timings.passes.get((measure.name, layer), timings.evaluation) + work.flops / FLOPS
             costs[path] = Cost(START_UP + seconds, threads, 0)
     return costs
 
 
-def cost_of_neighbors(search, n, features, groups):
+def neighbors_cost(search, n, features, groups):
     """Return the Cost of neighbor lists of n points in groups of one size, each searched by itself."""
     methods = [neighbors.METHODS[search.method]]
     if search.method == "auto":
@@ -283,5 +275,7 @@ def cost_of_neighbors(search, n, features, groups):
         start_up = neighbors.expected_seconds(method, 0, features)
         return start_up + groups * (neighbors.expected_seconds(method, n // groups, features) - start_up)
 
-    of_point = 8 * min(search.k, n // groups - 1) + sum(8 / divisor for divisor in DIVISORS) + (8 if groups > 1 else 0)
-    return Cost(min(map(seconds, methods)), 1, int(n * of_point) + groups * HDF5)
+    point_bytes = (
+        8 * min(search.k, n // groups - 1) + sum(8 / divisor for divisor in DIVISORS) + (8 if groups > 1 else 0)
+    )
+    return Cost(min(map(seconds, methods)), 1, int(n * point_bytes) + groups * HDF5_OVERHEAD)

@@ -1,8 +1,10 @@
-"""The memory and time that jobs ask for, by what their study says: points x features, the model, epochs, the method.
+"""The memory and time that jobs request, by what their study says: points x features, the model, epochs, the method.
 
-Memory is the sum of what a job holds, by the formulas here, times MARGIN. Time is by rates far below those of a current
-machine, and not below a floor, so that a job is not stopped for its limit on an ordinary one. A job that is tried again
-asks for more (see common.smk). Nothing here imports torch, for it is asked while Snakemake plans.
+Memory is the sum of what a job holds, by the formulas here, times MARGIN. Time follows from rates far below those of a
+current machine, and is not below a floor, so that no job is stopped for its limit on an ordinary machine. A job that is
+tried again requests more (see common.smk). Nothing here imports torch, because Snakemake plans by this module.
+
+The functions in JOBS are named after rules. They take a Workload and the wildcards of a job besides study and run.
 """
 
 import functools
@@ -11,6 +13,7 @@ import math
 import re
 from typing import NamedTuple
 
+from actdim.activations.limits import BATCH as DUMPED_AT_ONCE
 from actdim.datasets.dataset import data_set, whole_set
 from actdim.estimators.pca import CHUNK_BYTES as PCA_CHUNK
 from actdim.measures.table import MEASURES
@@ -22,121 +25,155 @@ from actdim.neighbors.matmul import WORTH_TORCH
 from actdim.study.runs import Run
 from actdim.study.study import Study
 from actdim.study.targets import dump_of, files_of_measure, sample_sets
+from actdim.training.limits import EVALUATED_SAMPLES, EVALUATED_VALUES
 
 MARGIN = 1.5
-
-
-FLOOR, SHARED_FLOOR = 10, 2  # minutes: of a job, and of one of many in a submission, which asks for the time of all
-
+FLOOR = 10  # minutes of a job
+SHARED_FLOOR = 2  # minutes of one of many jobs in a submission (see slurm/config.yaml), which requests the time of all
 
 # Bytes of a program and its libraries, measured as its largest resident size on tiny data, rounded up.
 TRAINING, NUMPY, NUMBA, TORCH, PANDAS, SNAKEMAKE = 850e6, 90e6, 250e6, 350e6, 200e6, 600e6
+CUDA = 3e9  # bytes that torch takes in addition to use a GPU
 
+BYTES_OF_ROW, SECONDS_OF_ROW = 15e3, 0.02  # of a row of a table, of reading its result
+BYTES_OF_PLANNED_JOB, SECONDS_OF_PLANNED_JOB = 50e3, 2e-3  # of a job in Snakemake's plan
 
-CUDA = 3e9  # what torch takes beside that to use a GPU
-
-
-OF_ROW, OF_JOB = 15e3, 50e3  # bytes of a table's row, and of a job in Snakemake's plan
-
-
-# Rates a second, with which trainings take six times as long as on an AMD EPYC with AVX-512: floating-point operations,
-# and bytes of activations to and from memory; of a thread of a CPU, and of a GPU (of the year 2016, not measured).
-RATES, GPU_RATES = (3e10, 2e9), (1e12, 1e11)
-
-
-FLOPS = RATES[0]  # a second, of linear algebra in float64
-
-
+# Floating-point operations, and bytes of activations to and from memory, each second: of a thread of a CPU, with which
+# trainings take six times as long as on an AMD EPYC with AVX-512; and of a GPU of the year 2016 (not measured).
+CPU_RATES, GPU_RATES = (3e10, 2e9), (1e12, 1e11)
+FLOPS = CPU_RATES[0]  # of linear algebra in float64
 READING = 1e7  # bytes a second of samples, decoded
+STORING = 5e7  # bytes a second of activations
+SECONDS_OF_STEP = 0.02  # of a training step, besides its computations
+SLOWER = 10  # how much slower a machine may be than the one on which formulas for seconds were measured
 
 
-STORING = 5e7  # bytes a second
-
-
-OF_STEP, OF_ROW_SECONDS = 0.02, 0.02  # seconds of a step beside its work, and of reading one result
-
-
-SLOWER = 10  # times the seconds of formulas that were measured on a current machine
-
-
-# Samples, and values of samples, at once: those of activations.py and training.py, which import torch.
-DUMPED_AT_ONCE, EVALUATED_AT_ONCE, EVALUATED_VALUES = 100, 1024, 1 << 22
-
-
-class Asked(NamedTuple):
-    """What a job asks for."""
+class Request(NamedTuple):
+    """The resources that a job requests."""
 
     mem_mb: int
     runtime: int  # minutes
 
 
-class Subject(NamedTuple):
-    """What decides about the jobs of a run."""
+class Workload(NamedTuple):
+    """What determines the work of a run's jobs."""
 
     study: Study
     run: Run
-    sizes: dict  # {split: samples}
+    sizes: dict[str, int]  # {split: samples}
     classes: int
     values: int  # of a sample
     data: int  # bytes of all samples of the data set, also those that the run leaves out
     model: ModelSummary
-    gpu: bool  # whether jobs that can use a GPU ask for one
+    gpu: bool  # whether the job requests a GPU
 
 
-def subject(study, run, gpu=False):
-    """Return the Subject of a Run of a Study."""
+def make_workload(study, run, gpu=False):
+    """Return the Workload of a Run of a Study."""
     data = data_set(run.settings.dataset)
-    whole = whole_set(run.settings.dataset)
     values = math.prod(data.shape)
-    of_value = 8 if data.vocabulary else 1 if data.mean else 4
-    total = of_value * values * sum(whole.sizes.values())
-    model = study.model_of(run)
-    return Subject(study, run, data.sizes, data.classes, values, total, model, gpu)
+    bytes_of_value = 8 if data.vocabulary else 1 if data.mean else 4
+    samples = sum(whole_set(run.settings.dataset).sizes.values())
+    data_bytes = bytes_of_value * values * samples
+    return Workload(study, run, data.sizes, data.classes, values, data_bytes, study.model_of(run), gpu)
 
 
-def train(of, until):
-    """The samples; weights, gradients, optimizer and a snapshot of them; activations of a batch, and of an evaluation.
+def resource_requests(studies, config, rules_on_gpu):
+    """Return a function (rule, wildcards) -> Request. The wildcards, {name: value}, matter for the jobs of a run.
 
-    Memory that a batch has freed is kept in pieces, of which an evaluation can use few.
-    A step's work is three times that of the forward pass.
+    studies: {name: Study}; config: the Config; rules_on_gpu: the rules whose jobs each have a GPU.
     """
-    stage, training = of.study.stage_until(int(until)), of.run.settings.training
-    samples, batch = of.sizes["train"], min(training.batch_size, of.sizes["train"])
-    per_unit = max(1, samples // batch) if of.study.unit == "epochs" else 1
-    steps, rows = (stage.until - stage.start) * per_unit, len(stage.evaluated(training.evaluate_every))
-    step = work(of, 3 * batch) + 1e-8 * of.model.parameters + OF_STEP
-    seconds = steps * step + rows * work(of, sum(of.sizes.values()))
-    evaluated_at_once = max(1, min(EVALUATED_AT_ONCE, EVALUATED_VALUES // of.values))
-    activations = 2 * batch * of.model.saved + 6 * evaluated_at_once * of.model.largest
-    return asked(of_torch(of), 24 * of.model.parameters, activations, seconds=reading(of) + seconds)
+    for_tables = requests_for_tables(studies.values(), config)
+
+    @functools.cache
+    def workload(study, run, gpu):
+        return make_workload(studies[study], studies[study].runs[run], gpu)
+
+    @functools.cache  # Snakemake asks for memory and for time
+    def for_run(rule, study, run, *values):
+        return JOBS[rule](workload(study, run, rule in rules_on_gpu), *values)
+
+    def request_for(rule, wildcards):
+        if rule not in JOBS:
+            return for_tables(rule)
+        return for_run(rule, wildcards["study"], wildcards["run"], *(wildcards[name] for name in WILDCARDS[rule]))
+
+    return request_for
 
 
-def dump_activations(of, samples):
-    """The samples, the model, its checkpoint, and a batch of all layers: as computed, as stored, and being written."""
+def requests_for_tables(studies, config):
+    """Return a function rule -> Request for the jobs that are not of a single run.
+
+    They gather or draw tables, which grow with the number of results; the plan runs a Snakemake that plans all jobs.
+    """
+    rows = count_rows(studies, config.estimators)
+    table = shared_request(PANDAS, BYTES_OF_ROW * rows, seconds=SECONDS_OF_ROW * rows)
+    seconds = SLOWER * SECONDS_OF_PLANNED_JOB * rows
+    planning = request(SNAKEMAKE, BYTES_OF_PLANNED_JOB * rows, seconds=seconds)
+    return lambda rule: planning if rule == "plan" else table
+
+
+def count_rows(studies, estimators):
+    """Return the most rows that the tables of studies have together: of estimates, of epochs, of other measures."""
+    rows = 0
+    for study in studies:
+        for run in study.runs.values():
+            layers, sets = len(study.layers_of(run)), sample_sets(study.activations)
+            groups = data_set(run.settings.dataset).classes if study.activations.by_class else 1
+            rows += layers * len(sets) * groups * (len(estimators) + 1)
+            rows += sum(len(stage.evaluated(run.settings.training.evaluate_every)) for stage in study.stages)
+            rows += sum(len(files_of_measure(study, run, measure)) for measure in MEASURES.values() if measure.work)
+    return rows
+
+
+def train(workload, until):
+    """Request for the samples; weights, gradients, optimizer and a snapshot of them; activations.
+
+    Activations are those of a batch and of an evaluation, because memory that a batch has freed is kept in pieces, of
+    which an evaluation can use few. A step computes three times as much as a forward pass.
+    """
+    model, sizes = workload.model, workload.sizes
+    stage, training = workload.study.stage_until(int(until)), workload.run.settings.training
+    batch = min(training.batch_size, sizes["train"])
+    per_unit = max(1, sizes["train"] // batch) if workload.study.unit == "epochs" else 1
+    step = forward_seconds(workload, 3 * batch) + 1e-8 * model.parameters + SECONDS_OF_STEP
+    evaluations = len(stage.evaluated(training.evaluate_every))
+    seconds = (stage.until - stage.start) * per_unit * step
+    seconds += evaluations * forward_seconds(workload, sum(sizes.values()))
+    evaluated = max(1, min(EVALUATED_SAMPLES, EVALUATED_VALUES // workload.values))
+    activations = 2 * batch * model.saved + 6 * evaluated * model.largest
+    return request_with_samples(workload, 24 * model.parameters, activations, seconds=seconds)
+
+
+def dump_activations(workload, samples):
+    """Request for the samples, the model, its checkpoint, and a batch of all layers.
+
+    A batch is there three times: as computed, as stored, and while it is written.
+    """
     _, _, split = dump_of(samples)
-    features = sum(of.model.layers.values())
-    seconds = work(of, of.sizes[split]) + 4 * of.sizes[split] * features / STORING
-    batch = DUMPED_AT_ONCE * (16 * features + 4 * of.model.largest)
-    return asked(of_torch(of), 24 * of.model.parameters, batch, seconds=reading(of) + seconds)
+    n, features = workload.sizes[split], sum(workload.model.layers.values())
+    seconds = forward_seconds(workload, n) + 4 * n * features / STORING
+    batch = DUMPED_AT_ONCE * (16 * features + 4 * workload.model.largest)
+    return request_with_samples(workload, 24 * workload.model.parameters, batch, seconds=seconds)
 
 
-def find_neighbors(of, samples, layer):
-    """What the costlier of the methods that may come to be used holds; its time by neighbors.expected_seconds."""
-    search, n, features = of.study.neighbors, points_of(of, samples), of.model.layers[layer]
+def find_neighbors(workload, samples, layer):
+    """Request for the costliest of the methods that may run: an exact search may follow an approximate one."""
+    search, n, features = workload.study.neighbors, n_points(workload, samples), workload.model.layers[layer]
     method = neighbors.METHODS[search.method]
     if method is neighbors.auto:
         method = neighbors.faster_method(n, features)
-    methods = {method, neighbors.exact}  # which pynndescent may come to
-    held = [memory_of_search(method, n, features, search.k) for method in methods]
-    # Half of the points are searched by themselves, for the scale check.
-    decimated = 2 * n * features + memory_of_search(neighbors.exact, n // 2, features, 2)
-    of_class = 4 * n * features if samples.endswith(BY_CLASS) else 0
+    methods = {method, neighbors.exact}
+    memory = [search_memory(method, n, features, search.k) for method in methods]
+    # The scale check searches among half of the points.
+    memory.append(2 * n * features + search_memory(neighbors.exact, n // 2, features, 2))
+    points_of_class = 4 * n * features if samples.endswith(BY_CLASS) else 0
+    groups = workload.classes if points_of_class else 1
     seconds = max(neighbors.expected_seconds(method, n, features) for method in methods)
-    groups = of.classes if of_class else 1
-    return shared(NUMPY, max(*held, decimated), of_class, seconds=SLOWER * (seconds + 3 * groups))
+    return shared_request(NUMPY, max(memory), points_of_class, seconds=SLOWER * (seconds + 3 * groups))
 
 
-def memory_of_search(method, n, features, k):
+def search_memory(method, n, features, k):
     """Return the bytes that a search for neighbors holds.
 
     exact: some columns of all points, as stored, as float32, as operands and of a block; all columns, where they are
@@ -150,122 +187,61 @@ def memory_of_search(method, n, features, k):
     return libraries + 4 * min(points, CHUNK_BYTES) + held + min(4 * n * n, PRODUCT_BYTES) + 100 * n * (k + 1)
 
 
-def estimate_id(of, samples):
-    """The lists and what is made of them; twonn_fit goes through all in every subsample."""
-    n, k = points_of(of, samples), of.study.neighbors.k
-    return shared(NUMPY, 32 * n * k, seconds=SLOWER * (2 + 2e-6 * n * k))
+def estimate_id(workload, samples):
+    """Request for the lists and what is made of them; twonn_fit reads all of them in every subsample."""
+    n, k = n_points(workload, samples), workload.study.neighbors.k
+    return shared_request(NUMPY, 32 * n * k, seconds=SLOWER * (2 + 2e-6 * n * k))
 
 
-def estimate_pca(of, samples, layer):
-    """Some of the points, and the matrix whose eigenvalues it takes, with what that needs; see estimators/pca.py."""
-    n, features = points_of(of, samples), of.model.layers[layer]
+def estimate_pca(workload, samples, layer):
+    """Request for some of the points, and the matrix whose eigenvalues are taken; see estimators/pca.py."""
+    n, features = n_points(workload, samples), workload.model.layers[layer]
     short, long = sorted((n, features))
     chunk = min(4 * n * features, PCA_CHUNK)
-    return shared(NUMPY, 4 * chunk, 12 * short**2, seconds=SLOWER * (1 + 6e-11 * short**2 * (long + short)))
+    seconds = SLOWER * (1 + 6e-11 * short**2 * (long + short))
+    return shared_request(NUMPY, 4 * chunk, 12 * short**2, seconds=seconds)
 
 
-def take_measure(of, layer=None, *, measure):
-    """The samples, the model, its checkpoint, and what the measure says that it needs; see measures.work."""
-    settings = getattr(of.study.measures, measure.name)
-    model = summarize_model(of.run.settings, settings.layers) if layer else of.model
-    todo = measure.work(settings, model, of.sizes, of.classes, layer)
-    seconds = reading(of) + SLOWER * todo.flops / FLOPS + work(of, todo.passes)
+def take_measure(workload, layer=None, *, measure):
+    """Request for the samples, the model, its checkpoint, and the measure's own Work; see measures.work."""
+    settings = getattr(workload.study.measures, measure.name)
+    model = summarize_model(workload.run.settings, settings.layers) if layer else workload.model
+    work = measure.work(settings, model, workload.sizes, workload.classes, layer)
+    seconds = SLOWER * work.flops / FLOPS + forward_seconds(workload, work.passes)
     floor = SHARED_FLOOR if layer else FLOOR
-    return asked(of_torch(of), 24 * model.parameters, todo.memory, seconds=seconds, floor=floor)
+    return request_with_samples(workload, 24 * model.parameters, work.memory, seconds=seconds, floor=floor)
 
 
-def of_tables(studies, config):
-    """Return a function that says what a job asks for that is no single run's, by the name of its rule.
-
-    Those gather or draw tables; the plan runs a Snakemake that plans all jobs. Either grows with the number of results.
-    """
-    rows = rows_of(studies, config.estimators)
-    table = shared(PANDAS, OF_ROW * rows, seconds=OF_ROW_SECONDS * rows)
-    planning = asked(SNAKEMAKE, OF_JOB * rows, seconds=SLOWER * 2e-3 * rows)
-    return lambda rule: planning if rule == "plan" else table
+MEASURED = {measure.rule: measure for measure in MEASURES.values() if measure.work}
+JOBS = {job.__name__: job for job in (train, dump_activations, find_neighbors, estimate_id, estimate_pca)}
+WILDCARDS = {rule: list(inspect.signature(job).parameters)[1:] for rule, job in JOBS.items()}
+for rule, measure in MEASURED.items():
+    JOBS[rule] = functools.partial(take_measure, measure=measure)
+    WILDCARDS[rule] = re.findall(r"{(layer)}", measure.path)
 
 
-def rows_of(studies, estimators):
-    """Return how many rows the tables of studies have at most, all together: estimates, epochs, other measures."""
-    rows = 0
-    for study in studies:
-        for run in study.runs.values():
-            layers, sets = len(study.layers_of(run)), sample_sets(study.activations)
-            of_class = data_set(run.settings.dataset).classes if study.activations.by_class else 1
-            rows += layers * len(sets) * of_class * (len(estimators) + 1)
-            rows += sum(len(stage.evaluated(run.settings.training.evaluate_every)) for stage in study.stages)
-            rows += sum(len(files_of_measure(study, run, measure)) for measure in MEASURES.values() if measure.work)
-    return rows
+def request(*memory, seconds, floor=FLOOR):
+    """Return the Request of a job that holds so many bytes and takes so many seconds; megabytes by the hundred."""
+    return Request(100 * math.ceil(MARGIN * sum(memory) / 1e8), max(floor, math.ceil(seconds / 60)))
 
 
-def asking(studies, config, on_gpu):
-    """Return a function (rule, wildcards) that says what a job asks for; wildcards: {name: value}, of a job of a run.
-
-    studies: {name: Study}; on_gpu: the rules of which each job has a GPU.
-    """
-    tables = of_tables(studies.values(), config)
-
-    @functools.cache
-    def subject_of(study, run, gpu):
-        return subject(studies[study], studies[study].runs[run], gpu)
-
-    @functools.cache  # Snakemake asks for memory and time apart
-    def of_job(rule, study, run, *values):
-        return JOBS[rule](subject_of(study, run, rule in on_gpu), *values)
-
-    def asked_by(rule, wildcards):
-        if rule not in JOBS:
-            return tables(rule)
-        return of_job(rule, wildcards["study"], wildcards["run"], *(wildcards[name] for name in NAMES[rule]))
-
-    return asked_by
+shared_request = functools.partial(request, floor=SHARED_FLOOR)
 
 
-JOBS = {
-    job.__name__: job
-    for job in (
-        train,
-        dump_activations,
-        find_neighbors,
-        estimate_id,
-        estimate_pca,
-    )
-}
-JOBS |= {one.rule: functools.partial(take_measure, measure=one) for one in MEASURES.values() if one.work}
+def request_with_samples(workload, *memory, seconds, floor=FLOOR):
+    """Return the Request of a job that uses torch and reads the data set: as stored, as chosen, and while reading."""
+    libraries = TRAINING + (CUDA if workload.gpu else 0)
+    seconds += workload.data / READING
+    return request(libraries, 3 * workload.data, *memory, seconds=seconds, floor=floor)
 
 
-NAMES = {rule: list(inspect.signature(job).parameters)[1:] for rule, job in JOBS.items()}  # of the wildcards it takes
-NAMES |= {one.rule: re.findall(r"{(layer)}", one.path) for one in MEASURES.values() if one.work}
-
-
-def asked(*held, seconds, floor=FLOOR):
-    """Return the Asked of a job that holds so many bytes and takes so many seconds; megabytes by the hundred."""
-    return Asked(100 * math.ceil(MARGIN * sum(held) / 1e8), max(floor, math.ceil(seconds / 60)))
-
-
-shared = functools.partial(asked, floor=SHARED_FLOOR)  # of a job that slurm/config.yaml submits with many others
-
-
-def of_torch(of):
-    """Return the bytes of a program with torch and a run's samples: as read, as chosen, and what reading them takes."""
-    return TRAINING + 3 * of.data + (CUDA if of.gpu else 0)
-
-
-def points_of(of, samples):
-    """Return the number of points of a set of samples; of a set by class too, for a class may be of any size."""
+def n_points(workload, samples):
+    """Return the number of points of a set of samples; also of one by class, because a class may have any size."""
     _, _, split = dump_of(samples)
-    return of.sizes[split]
+    return workload.sizes[split]
 
 
-def reading(of):
-    """Return the seconds that it takes to read the data set."""
-    return of.data / READING
-
-
-def work(of, samples):
+def forward_seconds(workload, samples):
     """Return the seconds of a forward pass over so many samples."""
-    if of.gpu:
-        flops, traffic = GPU_RATES
-    else:
-        flops, traffic = (of.run.settings.training.threads * rate for rate in RATES)
-    return samples * (of.model.flops / flops + of.model.saved / traffic)
+    rates = GPU_RATES if workload.gpu else [workload.run.settings.training.threads * rate for rate in CPU_RATES]
+    return samples * (workload.model.flops / rates[0] + workload.model.saved / rates[1])

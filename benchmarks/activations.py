@@ -1,4 +1,4 @@
-"""How fast activations are stored, a dump beside the forward pass alone and the disk alone, and what checksums cost.
+"""Time a dump of activations against the forward pass alone and the disk alone, and the cost of checksums.
 
     python benchmarks/activations.py [--folder results]
 
@@ -37,7 +37,7 @@ CASES = [  # model settings, images
 ]
 READ = 10_000, 8192
 REPEATS, READINGS = 5, 9
-THREADS = 1  # as a run has where its study says nothing
+THREADS = 1  # the default of a study
 DATA = DataSet(shape=(3, 32, 32), classes=10, sizes={}, load=dict, mean=(0.5,) * 3, std=(0.25,) * 3)
 
 
@@ -63,7 +63,7 @@ def main():
 
 
 def measure(settings, n, device, folder):
-    """Return (bytes, [seconds of forward pass, dump and disk]): in turn, for the speed of the machine wanders."""
+    """Return (bytes, [seconds of forward pass, dump and disk]), measured in turn because the machine's speed varies."""
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (n, *DATA.shape)).astype(np.uint8), np.zeros(n, np.int64), np.arange(n))
     samples = on_device(split, DATA, device)
@@ -84,7 +84,7 @@ def measure(settings, n, device, folder):
 
 
 def measure_reading(folder):
-    """Return the medians of the seconds that a layer takes to be read with and without a look at its checksums."""
+    """Return the median seconds to read a layer with and without verifying its checksums."""
     values = np.random.default_rng(0).standard_normal(READ, dtype=np.float32).astype(np.float16)
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         path = Path(inside) / "activations.h5"

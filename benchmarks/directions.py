@@ -1,8 +1,8 @@
-"""How fast units are ablated: many ablations in a forward pass beside a plain loop, in one run.
+"""Time the ablation of units: many ablations in one forward pass against a plain loop over them.
 
     python benchmarks/directions.py
 
-Random networks on random images; 210 ablations (10 orders, 21 fractions). Printed as the README's table.
+Random networks on random images; 210 ablations (10 orders, 21 fractions). Printed as the table of docs/performance.md.
 """
 
 import statistics

@@ -2,13 +2,13 @@
 """Compare the 95 % intervals of the estimators with the true spread of their estimates, on Gaussians.
 
     python benchmarks/intervals.py              # about half a minute on one core
-    python benchmarks/intervals.py --draws 50   # roughly
+    python benchmarks/intervals.py --draws 50   # less precise
 
-An interval is that of a law that takes the points as independent, but neighborhoods share points. Each draw is a new
+The intervals follow from laws that take the points as independent, but neighborhoods share points. Each draw is a new
 Gaussian in as many dimensions as it has features. `spread` is the standard deviation of the estimates over draws,
-`interval` the mean half-width over 1.96, which would be the same if the law held; `ratio` is interval / spread. The
-last two columns are the shares of the intervals that hold the true dimension, and the mean of the estimates over
-draws, for which the bias does not matter. The estimators have their default settings, the neighbors are exact.
+`interval` the mean half-width over 1.96, which equals `spread` if the law holds; `ratio` is interval / spread. The
+last two columns are the shares of the intervals that contain the true dimension, and the mean of the estimates over
+draws, to which bias makes no difference. The estimators have their default settings, the neighbors are exact.
 """
 
 import argparse

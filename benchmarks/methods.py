@@ -3,7 +3,7 @@
 
     python benchmarks/methods.py    # about five minutes on 2 cores
 
-Points are those of benchmarks/neighbors.py with an ID of 20. Each search runs in a process of its own, as a job does,
+Points are those of benchmarks/neighbors.py with an ID of 20. Each search runs in its own process, as a job does,
 and its time includes imports. A cost is fitted by least squares of relative errors.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from neighbors import ENVIRONMENT, write_layer
 from scipy.optimize import nnls
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,6 @@ def main():
     if len(sys.argv) > 1:
         print(json.dumps(search(*sys.argv[1:])))
         return
-    from neighbors import write_layer
 
     print("| points x features | exact | pynndescent | its recall |\n|---|---|---|---|")
     times = {name: [] for name in TERMS}
@@ -62,7 +62,9 @@ def fit(terms, seconds):
 def timed(method, layer):
     """Return (seconds of the whole process, recall of the first search) of a method."""
     begun = time.monotonic()
-    done = subprocess.run([sys.executable, __file__, method, layer], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, method, layer], capture_output=True, text=True, check=True, env=ENVIRONMENT
+    )
     return time.monotonic() - begun, json.loads(done.stdout)
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""How long Snakemake plans the paper's studies, beside a bare Snakefile with the same number of jobs.
+"""Time a dry run of the paper's studies against one of a bare Snakefile with the same number of jobs.
 
     python benchmarks/plan.py    # about five minutes on 2 cores
 
-The bare one has the same steps from training to a table and as many jobs of each, and nothing else: no logs,
+The bare Snakefile has the same steps from training to a table, with as many jobs of each, and nothing else: no logs,
 benchmarks, parameters, environments, resources or functions, and no study to check. Dry runs in turn.
 """
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Submit the jobs of a study to a Slurm cluster of one node, singly and as slurm/config.yaml puts them together.
+"""Submit the jobs of a study to a Slurm cluster of one node, one by one and as slurm/config.yaml groups them.
 
     python benchmarks/slurm.py    # with Debian's slurm-wlm, slurmdbd, munge and mariadb-server
 
-starts the cluster of tests/slurm, two processors strong, for each turn. It prints jobs, submissions and the time from
+starts the cluster of tests/slurm, with two processors, for each turn. It prints jobs, submissions and the time from
 `snakemake --profile slurm` to its end, as a table in Markdown.
 """
 

@@ -1,18 +1,18 @@
 #!/usr/bin/env python
-"""Time a step of the transformer and an epoch of the ResNet-18 beside the usual ways to train them.
+"""Time a step of the transformer and an epoch of the ResNet-18 against the usual ways to train them.
 
     python benchmarks/training.py              # all rows, about ten minutes on 2 cores
     python benchmarks/training.py resnet18     # one task: transformer, resnet18
 
 transformer: a step of grokking, 2 layers of width 128 with 4 heads, dropout 0.1, 512 equations of 4 tokens, Adam;
-beside GPT2ForSequenceClassification of `transformers` of the same size, with torch's Adam as it comes. That one
-computes the last layer at all positions, has a dropout more, of the attention, and reads one fixed batch, which spares
-making it.
+against GPT2ForSequenceClassification of `transformers` of the same size, with torch's default Adam. The latter
+computes the last layer at all positions, also applies dropout to the attention, and reads one fixed batch, so that its
+step does not include making one.
 
 resnet18: an epoch of five batches of 128 random images 3 x 32 x 32 at width 64, crop with padding 4 and flip, SGD with
-momentum; beside torchvision's resnet18 with the stem for small images and a plain loop over a DataLoader, with the same
-transforms of PIL images. Its loader has no workers on a CPU, where two took the cores from the training and the epoch
-was slower, and on a GPU as many as there are cores, at most 8.
+momentum; against torchvision's resnet18 with the stem for small images and a plain loop over a DataLoader, with the
+same transforms of PIL images. On a CPU its loader has no workers, because two of them slowed the epoch down by taking
+the cores from the training; on a GPU it has one for each core, at most 8.
 
 The device is chosen as in training. Methods take turns, each in a process of its own; milliseconds are the median of
 three of them, each of which gives its fastest step or epoch. Rows with a precision or `compile` are ours with that

@@ -78,7 +78,7 @@ def test_a_bigger_study_asks_for_more(outspoken):
     bigger["dataset"] |= {"n": 50_000, "size": 32}
     bigger["model"] |= {"width": 64, "depth": 4}
     bigger["training"] |= {"batch_size": 500, "epochs": 100}
-    bigger |= {"seeds": list(range(300)), "checkpoints": [1, 100]}
+    bigger |= {"seeds": list(range(60)), "checkpoints": [1, 100]}
     bigger["functional_dimension"]["samples"] = 1000
     big = most(outspoken, bigger)
     assert small.keys() == big.keys()

@@ -53,8 +53,10 @@ def test_the_setting_adds_event_files_and_reruns_nothing(done):
     assert done.planned() == {}
 
     written = {path: path.read_bytes() for path in event_files(done)}
-    done.snakemake("--forcerun", "write_events")
+    done.snakemake("--force", str(event_files(done)[0].relative_to(done.folder)))
     assert {path: path.read_bytes() for path in event_files(done)} == written, "the same file from the same results"
+    switch_on(done, STUDY | {"grid": [{"weight_decay": [0, 0.01, 0.1, 0.2]}]})
+    assert done.planned()["write_events"] == 1, "a run that joins does not concern the others"
     done.write()
     assert done.planned() == {}
 
@@ -73,13 +75,6 @@ def test_stages_splits_classes_and_estimators(project):
     assert set(scalars) == {*NAMES, *measured}
     assert all(list(scalars[tag]) == [2, 4] for tag in measured)
     assert scalars["llid/twonn"] != scalars["llid/twonn/train"]
-
-
-def test_of_one_run_another_run_is_no_concern(done):
-    switch_on(done)
-    done.snakemake()
-    switch_on(done, STUDY | {"grid": [{"weight_decay": [0, 0.01, 0.1, 0.2]}]})
-    assert done.planned()["write_events"] == 1
 
 
 def test_no_event_file_unless_asked_for(finished):

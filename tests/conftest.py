@@ -1,4 +1,4 @@
-"""Fixtures: a copy of the project with a tiny study, and the real Snakemake run on it."""
+"""Fixtures: copies of the project with a tiny study, and the real Snakemake run on them."""
 
 import contextlib
 import fcntl
@@ -63,12 +63,12 @@ class Project:
         self.folder = folder
 
     def copy(self, folder):
-        """Copy all that there is to a folder, which may exist; return the Project there."""
+        """Copy the project to a folder, which may exist; return the copy."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return Project(folder)
 
     def write(self, study=STUDY, name="tiny", **config):
-        """Write the study and a config that names it alone."""
+        """Write a study, and a config.yaml that names only this study."""
         config = {"studies": [name], "neighbors": {"method": "exact", "k": 32}, "estimators": {"twonn": {}}} | config
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
         (self.folder / f"studies/{name}.yaml").write_text(yaml.safe_dump(study))
@@ -102,7 +102,7 @@ class Project:
 
 
 def copy_project(folder):
-    """Copy what git tracks or would track to a folder, with file times."""
+    """Copy the files that git tracks or would track to a folder, with their times."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
     )
@@ -115,7 +115,7 @@ def copy_project(folder):
 
 @pytest.fixture
 def project(tmp_path):
-    """A project that has run nothing yet."""
+    """A project in which nothing has run yet."""
     fresh = copy_project(tmp_path / "project")
     fresh.write()
     return fresh
@@ -143,7 +143,7 @@ def make_once(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(make_once):
-    """A project whose tiny study is complete; not to be changed."""
+    """A project whose tiny study is complete. Do not change it."""
 
     def make(project):
         copy_project(project.folder)
@@ -155,12 +155,12 @@ def finished(make_once):
 
 @pytest.fixture
 def done(finished, tmp_path):
-    """A copy of the finished project, for a test to change."""
+    """A copy of the finished project that a test may change."""
     return finished.copy(tmp_path / "project")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
+    """Serves files without logging."""
 
     def log_message(self, *_):
         pass
@@ -168,7 +168,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(folder):
-    """Serve the files of a folder; gives the address."""
+    """Serve the files of a folder; yield the address."""
     served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=served.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{served.server_port}/"

@@ -1,4 +1,4 @@
-"""Small data sets in the published formats on disk, as the tests write them."""
+"""Writers of small data sets in the formats in which they are published."""
 
 import gzip
 import hashlib
@@ -26,7 +26,7 @@ def md5(path):
 
 
 class PythonTwo(pickle._Pickler):
-    """Pickles bytes as Python 2 did its strings, which is what the published files hold."""
+    """Pickles bytes as Python 2 pickled strings, as in the published files."""
 
     dispatch = dict(pickle._Pickler.dispatch)
 
@@ -38,7 +38,7 @@ class PythonTwo(pickle._Pickler):
 
 
 def write_cifar(folder, kind, monkeypatch):
-    """Write pickles as CIFAR's Python version has them, and their MD5s to torchvision's class; return the samples."""
+    """Write CIFAR's pickles, and give torchvision's class their MD5s; return the samples."""
     fine = kind.__name__ == "CIFAR100"
     samples = images_and_labels((3, 32, 32), 100 if fine else 10, {"train": 100, "validation": 20})
     place = folder / kind.base_folder
@@ -62,7 +62,7 @@ def write_cifar(folder, kind, monkeypatch):
 
 
 def pack_cifar(folder, kind, archive, monkeypatch):
-    """Pack what write_cifar wrote as it is published, with the MD5 in torchvision's class."""
+    """Pack the files of write_cifar as CIFAR is published, and give torchvision's class the MD5."""
     with tarfile.open(archive / kind.filename, "w:gz") as tar:
         tar.add(folder / kind.base_folder, kind.base_folder)
     monkeypatch.setattr(kind, "tgz_md5", md5(archive / kind.filename))

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Data sets and estimates of DADApy and scikit-dimension; run with the Python that has them (see test_peers.py).
+"""Data sets and estimates of DADApy and scikit-dimension, run by the Python that has them (see test_peers.py).
 
     peers.py manifolds OUTPUT.npz    # NAME/points/DRAW and NAME/dimension of scikit-dimension's benchmark
     peers.py estimate INPUT.npz OUTPUT.json
 
-The input has NAME/points (n, features), and may have NAME/distances and NAME/indices (n, k) of the neighbors, the point
-itself left out; where it does not, each library searches for itself. The output has {NAME: {ESTIMATE: number or list}}.
+The input has NAME/points (n, features), and may have NAME/distances and NAME/indices (n, k) of the neighbors without
+the point itself; otherwise each library searches by itself. The output has {NAME: {ESTIMATE: number or list}}.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def manifolds():
 
 
 def estimates(arrays, name):
-    """Return what both libraries say of one data set."""
+    """Return the estimates of both libraries for one data set."""
     points, own = arrays[f"{name}/points"], f"{name}/distances" not in arrays
     if own:
         return of_two(points, False, Data(coordinates=points, n_jobs=1)) | of_components(points)

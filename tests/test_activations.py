@@ -15,7 +15,7 @@ from torch import nn
 
 
 class Odd(nn.Module):
-    """A model of no registry: an operation in place behind a layer, and layers reached out of order."""
+    """A model with an in-place operation after a layer, and with layers that run out of order."""
 
     layers = ("second", "first")
 
@@ -77,7 +77,7 @@ def test_file_holds_what_the_model_computes(model, tmp_path):
 
 @pytest.mark.parametrize("largest", [1e5, 1e30])
 def test_a_value_too_large_for_float16_is_kept(model, tmp_path, largest):
-    """Only the layer that needs it becomes float32, although the value stands in the last batch."""
+    """Only that layer is stored as float32, although the value is in the last batch."""
     split = samples()
     split.inputs[-1] = largest
     assert store(tmp_path / "a.h5", model, split, ["input", "second"], {}) == {"input", "second"}
@@ -111,7 +111,7 @@ def test_a_layer_of_several_tensors_is_refused():
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0), (1e-3, 10)])
 def test_values_that_float16_would_blur_are_kept(model, tmp_path, scale, offset):
-    """Tiny ones, and ones that lie close together far from 0: their neighbors must stay what they are."""
+    """Tiny values, and values close together but far from 0: float16 would change their neighbors."""
     split = samples(scale=scale)
     split = split._replace(inputs=split.inputs + np.float32(offset))
     assert store(tmp_path / "a.h5", model, split, ["input"], {}) == {"input"}
@@ -119,7 +119,7 @@ def test_values_that_float16_would_blur_are_kept(model, tmp_path, scale, offset)
 
 
 def test_what_fits_float16_is_known_at_a_glance_or_by_looking_closer(monkeypatch):
-    """Beside the loss by rounding, summed in float64."""
+    """Against the rounding error, summed in float64."""
     monkeypatch.setattr("actdim.activations.float16.CACHED", 1000)  # three rows at a time
     drawn = np.random.default_rng(0).normal(size=(50, 300)).astype(np.float32)
     seen = set()
@@ -160,7 +160,7 @@ def test_hooks_are_removed(model):
 
 
 def damaged(path, change):
-    """Write a good file and damage it."""
+    """Write a valid file and damage it."""
     with h5py.File(path, "w") as file:
         file["layers/x"] = np.zeros((10, 2))
     change(path)

@@ -44,7 +44,7 @@ def test_other_inputs_stay_as_they_are():
 
 
 def test_rotation_is_torchvisions():
-    """The same pixels for the same angles; only where a source lies half-way between two may rounding differ."""
+    """The same pixels for the same angles, except that a source halfway between two pixels may round differently."""
     images = pictures(50)
     degrees = torch.linspace(-15, 15, 50)
     ours = augment(images, 0, torch.zeros(50, 2, dtype=torch.long), None, torch.deg2rad(degrees))
@@ -54,7 +54,7 @@ def test_rotation_is_torchvisions():
 
 
 def test_crop_and_flip_are_torchvisions():
-    """Every one of 5 x 5 windows, flipped or not, as often as every other; each is torchvision's."""
+    """The 5 x 5 windows, flipped or not, are torchvision's and equally frequent."""
     image, n = pictures(1, size=6), 20_000
     batch, _ = take_batch(samples(image.expand(n, -1, -1, -1)), settings(n, crop=2, flip=True), step=0)
     padded = functional.pad(image, [2])

@@ -22,7 +22,7 @@ STUDY = {
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """As in a training, for which the study sets the number."""
+    """As in a training, whose study sets the number of threads."""
     torch.set_num_threads(1)
 
 
@@ -45,7 +45,7 @@ def bottleneck(**other):
 
 
 def variance_in(learner, data, components):
-    """Return the part of the variance of hidden2 that so many principal components hold."""
+    """Return the share of hidden2's variance in that many principal components."""
     with torch.no_grad():
         hidden = learner.model.eval().hidden2(learner.model.hidden1(data["validation"].inputs.flatten(1)))
     return PCA(components).fit(hidden).explained_variance_ratio_.sum()
@@ -62,7 +62,7 @@ def test_it_makes_a_layer_simpler():
 
 
 def test_in_the_burn_in_the_autoencoder_learns_alone():
-    """The model's weights are those without it, bit for bit; after it they are not."""
+    """During the burn-in the model's weights are the same as without an autoencoder, bit for bit; then they differ."""
     free, _, _ = train(30)
     burning, data, settings = train(30, bottleneck=bottleneck(burn_in=30))
     assert torch.equal(weights(free), weights(burning))
@@ -102,7 +102,7 @@ def test_the_loss_is_cross_entropy_plus_the_weighted_error():
 
 
 def test_the_last_block_of_a_transformer(monkeypatch):
-    """It is watched at all positions, in training as in evaluation."""
+    """The autoencoder reads all positions, in training and in evaluation."""
     monkeypatch.setitem(STUDY, "dataset", {"name": "modular", "modulus": 11})
     monkeypatch.setitem(STUDY, "model", {"name": "transformer", "width": 16})
     learner, data, settings = train(3, bottleneck={"layer": "blocks.1.mlp", "width": 2}, batch_size=16)

@@ -1,4 +1,4 @@
-"""What checksums promise of the files that carry them."""
+"""What checksums guarantee for the files that have them."""
 
 import fcntl
 import sys
@@ -15,7 +15,7 @@ from actdim.threads import import_numba
 
 
 def store(path, values):
-    """Write a layer x of ours."""
+    """Write a layer x as actdim does."""
     with hdf5.create(path) as file:
         hdf5.note(file, {"format": hdf5.FORMAT, "study": "tiny"})
         hdf5.seal(file)

@@ -20,7 +20,7 @@ from snakemake.utils import update_config
 
 
 def edited(path, value):
-    """The tiny study with the setting at a dotted path replaced (None: removed)."""
+    """Return the tiny study with the setting at a dotted path replaced (None: removed)."""
     study = copy.deepcopy(STUDY)
     *sections, key = path.split(".")
     place = study

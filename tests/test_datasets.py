@@ -15,7 +15,7 @@ def load(**settings):
 
 
 def everything(split):
-    """All samples of a data set in its own order."""
+    """Return all samples of a data set in its own order."""
     index = np.concatenate([split["train"].index, split["validation"].index])
     order = np.argsort(index)
     assert sorted(index) == list(range(len(index)))

@@ -1,4 +1,4 @@
-"""Reliance on single directions: against plain loops, closed forms, and by the real program."""
+"""Reliance on single directions, against plain loops and closed forms, and through the program."""
 
 import json
 
@@ -33,7 +33,7 @@ def samples_of(inputs, labels):
 
 
 def example(settings, data):
-    """A model with fresh weights, and random samples in a number that batches do not divide."""
+    """Return a model with fresh weights, and random samples that do not fill their last batch."""
     torch.manual_seed(0)
     model = build_named(registry.MODELS, settings, data).eval()
     inputs = torch.randint(9, (230, 4)) if data.vocabulary else torch.randn(230, *data.shape)
@@ -41,7 +41,7 @@ def example(settings, data):
 
 
 def ablated(model, layer, samples, off, values):
-    """Accuracy and loss with the units `off` at `values`, the plain way: all samples, one ablation."""
+    """Return accuracy and loss with the units `off` at `values`: all samples at once, one ablation."""
 
     def change(module, arguments, output):
         output = output.clone()
@@ -97,7 +97,7 @@ def test_means_and_deviations_of_units(settings, data, name, shared):
 
 
 class Sign(nn.Module):
-    """Tells negative numbers from positive ones by `copies` units that all hold the number, and `idle` at 3."""
+    """Classifies a number by its sign: `copies` units hold the number, `idle` units are always 3."""
 
     def __init__(self, copies, idle=0):
         super().__init__()
@@ -117,7 +117,7 @@ def signs(n=1000):
 
 
 def test_redundant_units_are_no_single_directions():
-    """Of 10 copies any one will do, so accuracy falls at the last; a single unit among 9 idle ones goes anywhere."""
+    """One of 10 copies suffices, so accuracy falls with the last; one unit among 9 idle ones falls at any point."""
     samples = signs()
     curves = {}
     for copies, idle in ((10, 0), (1, 9)):
@@ -140,7 +140,7 @@ def test_the_mean_of_a_constant_unit_costs_nothing_and_zero_does():
 
 
 def test_noise_costs_what_its_law_says():
-    """A unit at -1 or 1 has deviation 1, so noise of strength s turns its sign with probability Phi(-1/s)."""
+    """A unit at -1 or 1 has standard deviation 1, so noise of strength s flips its sign with probability Phi(-1/s)."""
     model, samples = Sign(1), signs()
     layer = directions.observe(model, "units", samples)
     assert layer.std.item() == pytest.approx(1)
@@ -165,7 +165,7 @@ def test_class_selectivity():
 
 
 def test_mutual_information_with_the_class():
-    """Against its closed forms: log 4 for a unit that tells all classes, the entropy of one in four, and none."""
+    """Against closed forms: log 4 for a unit that tells 4 classes apart, the entropy of 1 in 4, and 0."""
     random = np.random.default_rng(0)
     labels = random.permutation(np.repeat(np.arange(4), 500))
     activations = np.stack([labels + 0.01 * random.random(2000), labels == 0, random.normal(size=2000)], axis=1)

@@ -1,4 +1,4 @@
-"""Downloading: from a real server, whole or not at all, and nothing is trained again for it."""
+"""Downloads from a real server: they are complete or absent, and nothing is trained again because of them."""
 
 import copy
 import os
@@ -20,19 +20,19 @@ RUN = "results/tiny/weight_decay~0/seed~0"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A folder and the address at which a server offers its files."""
+    """A folder, and the address of a server that serves its files."""
     folder = tmp_path_factory.mktemp("server")
     with serving(folder) as address:
         yield folder, address
 
 
 def resources(folder):
-    """torchvision's table of MNIST's files, for those in a folder."""
+    """Return torchvision's table of MNIST's files, for the files in a folder."""
     return [(name, md5(folder / name)) for name, _ in torchvision.datasets.MNIST.resources]
 
 
 def offer(name, server, scratch, monkeypatch):
-    """Offer a data set as it is published; return its samples."""
+    """Serve a data set as it is published; return its samples."""
     folder, address = server
     kind = getattr(torchvision.datasets, {"cifar10": "CIFAR10", "mnist": "MNIST", "svhn": "SVHN"}[name])
     if name == "cifar10":
@@ -63,7 +63,7 @@ def test_download(name, server, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["cifar10", "mnist", "svhn"])
 @pytest.mark.parametrize("harm", ["gone", "cut"])
 def test_failed_download(name, harm, server, tmp_path, monkeypatch):
-    """The last of the files is not there, or not whole."""
+    """The last file is missing or truncated."""
     offer(name, server, tmp_path, monkeypatch)
     last = {"cifar10": "cifar-10-python.tar.gz", "mnist": "t10k-labels-idx1-ubyte.gz", "svhn": "test_32x32.mat"}[name]
     file = server[0] / last
@@ -79,7 +79,7 @@ def test_failed_download(name, harm, server, tmp_path, monkeypatch):
 
 
 def without_a_network(monkeypatch):
-    """Send all requests of child processes to a port at which nobody listens."""
+    """Send all requests of child processes to a port without a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         for scheme in ("http", "https"):
@@ -88,7 +88,7 @@ def without_a_network(monkeypatch):
 
 
 def test_rule_without_a_network(project, monkeypatch):
-    """It tries four times, says why in one line, and leaves nothing that could be taken for the data."""
+    """Snakemake tries four times; the log has one line with the reason; no file is left that could be data."""
     without_a_network(monkeypatch)
     project.write({**STUDY, "dataset": {"name": "fashionmnist"}})
     done = project.run("snakemake", "--cores", "2")
@@ -112,7 +112,7 @@ def test_a_folder_that_is_not_there(project):
 
 
 def test_a_folder_of_ones_own(project, tmp_path):
-    """Nothing is downloaded; two jobs in a row read it."""
+    """Nothing is downloaded; two jobs read the folder."""
     write_mnist(tmp_path / "mine", sizes={"train": 200, "validation": 80})
     project.write({**STUDY, "dataset": {"name": "mnist", "folder": str(tmp_path / "mine")}, "figures": []})
     assert "download_dataset" not in project.planned()
@@ -129,7 +129,7 @@ STUDY_OF_MNIST = {
 
 
 def download_from(server, project, scratch):
-    """Have a project's program download MNIST, a few samples of it, from the server."""
+    """Make a project's program download a few samples of MNIST from the server."""
     folder, address = server
     write_mnist(scratch, packed=True, sizes={"train": 200, "validation": 80})
     shutil.copytree(scratch / "MNIST/raw", folder, dirs_exist_ok=True)
@@ -145,7 +145,7 @@ def download_from(server, project, scratch):
 
 @pytest.fixture(scope="session")
 def finished_mnist(make_once, tmp_path_factory):
-    """A project that has downloaded MNIST and finished; not to be changed."""
+    """A project that has downloaded MNIST and finished. Do not change it."""
 
     def make(project):
         copy_project(project.folder)
@@ -193,7 +193,7 @@ BEHIND = dict.fromkeys(
 
 @pytest.mark.parametrize("there", [True, False])
 def test_what_is_missing_is_made_again_and_no_more(there, done_mnist):
-    """Estimates, dumps and trainings in turn, with the data set's folder there and not."""
+    """Estimates, dumps and trainings are deleted in turn, with and without the data set's folder."""
     if not there:
         shutil.rmtree(done_mnist.folder / "data")
     expected = dict(BEHIND)
@@ -211,7 +211,7 @@ def test_what_is_missing_is_made_again_and_no_more(there, done_mnist):
 
 
 def test_a_seed_that_joins_when_the_folder_is_gone(done_mnist):
-    """It alone is trained, or rather says what it lacks."""
+    """Only the new seed is to be trained, and its log says that the data are missing."""
     shutil.rmtree(done_mnist.folder / "data")
     done_mnist.write({**STUDY_OF_MNIST, "seeds": [0, 1]})
     assert done_mnist.planned()["train"] == 1
@@ -225,7 +225,7 @@ def test_a_seed_that_joins_when_the_folder_is_gone(done_mnist):
 
 
 def test_results_copied_to_another_clone_without_data_or_records(done_mnist):
-    """A seed that joins there trains alone."""
+    """Only a new seed is trained there."""
     shutil.rmtree(done_mnist.folder / "data")
     shutil.rmtree(done_mnist.folder / ".snakemake")
     shutil.rmtree(done_mnist.folder / "results/tables")

@@ -1,4 +1,4 @@
-"""Estimators against closed forms, other optimizers, and data of known dimension; test_peers.py has other libraries."""
+"""Estimators against closed forms, other optimizers and data of known dimension; test_peers.py compares libraries."""
 
 import h5py
 import numpy as np
@@ -22,18 +22,18 @@ def lists(points, k=32):
 
 
 def of(distances):
-    """Return Lists of these distances, whose indices do not matter."""
+    """Return Lists with these distances; the indices do not matter."""
     return Lists(distances, np.zeros(distances.shape, dtype=int), {})
 
 
 def pareto(n, d, seed=0):
-    """Return Lists of two whose ratios are independent and follow TwoNN's law exactly."""
+    """Return Lists of two neighbors whose ratios are independent and follow TwoNN's law exactly."""
     mu = np.random.default_rng(seed).pareto(d, n) + 1
     return of(np.stack([np.ones(n), mu], axis=1))
 
 
 def poisson(n, d, k, seed=0):
-    """Return Lists of k neighbors that are independent between points: volumes r^d are sums of exponential spacings."""
+    """Return Lists of k neighbors, independent between points: volumes r^d are sums of exponential spacings."""
     return of(np.random.default_rng(seed).exponential(size=(n, k)).cumsum(axis=1) ** (1 / d))
 
 
@@ -44,7 +44,7 @@ def gaussian(n, dimension, features, seed=0):
 
 
 def share_held(draws, truth):
-    """Return the share of the intervals that hold the truth."""
+    """Return the share of intervals that contain the true value."""
     return np.mean([draw["low"] <= truth <= draw["high"] for draw in draws])
 
 
@@ -64,7 +64,7 @@ def test_twonn_is_scipys_maximum_likelihood():
 
 @pytest.mark.parametrize("fraction", [1.0, 0.9, 0.5])
 def test_twonn_interval_covers_at_its_level(fraction):
-    """Over 2,000 draws of the law itself, the exact 95 % interval holds the truth in 95 % (3 standard errors)."""
+    """Over 2,000 draws of TwoNN's law, 95 % of the exact intervals contain the true value (to 3 standard errors)."""
     draws = [twonn.twonn(pareto(100, 7.0, seed), fraction=fraction) for seed in range(2000)]
     assert share_held(draws, 7.0) == pytest.approx(0.95, abs=sampling_error(0.95, 2000))
 
@@ -79,8 +79,9 @@ def test_censored_twonn_ignores_how_large_the_highest_ratios_are():
 
 
 def test_twonn_interval_on_points_is_too_narrow():
-    """Neighborhoods share points: over Gaussians in 2 dimensions, the intervals hold the estimates' mean in 88 %, not
-    in 95 % (measured over 4,000 draws; here 1,000, three standard errors of which are 3 points)."""
+    """Neighborhoods share points, so 88 %, not 95 %, of the intervals contain the mean estimate.
+
+    88 % was measured over 4,000 draws. Here are 1,000, with 3 standard errors of 3 percentage points."""
     drawn = [np.random.default_rng([2, seed]).normal(size=(500, 2)) for seed in range(1000)]
     draws = [twonn.twonn(lists(points, k=2)) for points in drawn]
     held = share_held(draws, np.mean([draw["id"] for draw in draws]))
@@ -95,7 +96,7 @@ def test_slope_is_numpys_least_squares():
 
 
 def test_subsamples_from_lists_equal_new_searches():
-    """The paper searches every subsample anew; the stored lists give the same numbers."""
+    """The paper searches each subsample again; the stored lists give the same numbers."""
     points = np.random.default_rng(0).normal(size=(400, 5))
     rng = np.random.default_rng(3)
     estimates = []
@@ -112,14 +113,14 @@ def test_subsamples_from_lists_equal_new_searches():
 
 @pytest.mark.parametrize("fraction", [0.9, 0.5])
 def test_error_of_the_slope_is_its_spread(fraction):
-    """Over 2,000 draws of the law itself, the slope varies as the formula says (to 3 standard errors of a std)."""
+    """Over 2,000 draws of TwoNN's law, the slope varies as the formula says (within 3 standard errors of a std)."""
     ratios = [np.sort(np.log(pareto(1000, 7.0, seed).distances[:, 1])) for seed in range(2000)]
     spread = np.std([twonn_fit.slope(of_one, fraction) for of_one in ratios])
     assert spread / 7 == pytest.approx(twonn_fit.relative_error(1000, fraction), rel=3 / np.sqrt(2 * 2000))
 
 
 def test_paper_interval_is_near_the_spread_of_new_data():
-    """Over new draws of a Gaussian; the paper's own standard deviation is far below it."""
+    """The spread is over new draws of a Gaussian; the paper's own standard deviation is far smaller."""
     drawn = [np.random.default_rng(seed).normal(size=(500, 3)) for seed in range(80)]
     draws = [twonn_fit.twonn_fit(lists(points), seed=seed) for seed, points in enumerate(drawn)]
     spread = np.std([draw["id"] for draw in draws], ddof=1)
@@ -129,7 +130,7 @@ def test_paper_interval_is_near_the_spread_of_new_data():
 
 
 def gride_log_likelihood(d, mu, n1):
-    """Return Denti et al.'s log-likelihood (2022, eq. 5) but for a constant, as they write it."""
+    """Return the log-likelihood of Denti et al. (2022, eq. 5), up to a constant, as written there."""
     n2 = 2 * n1
     return np.sum(np.log(d) + (n2 - n1 - 1) * np.log(mu**d - 1) - ((n2 - 1) * d + 1) * np.log(mu))
 
@@ -149,8 +150,9 @@ def test_gride_has_the_largest_likelihood(n1):
 
 @pytest.mark.parametrize("n1", [1, 2, 8])
 def test_gride_interval_covers_at_its_level(n1):
-    """Over 1,000 draws of its law, (r_n1 / r_2n1)^d ~ Beta(n1, n1), the interval holds the truth in 95 % (3 standard
-    errors). With 1,000 points a draw, for the interval is that of many points."""
+    """Over 1,000 draws of (r_n1 / r_2n1)^d ~ Beta(n1, n1), 95 % of the intervals contain the true value.
+
+    Within 3 standard errors, with 1,000 points in each draw, because the interval is asymptotic."""
     rng = np.random.default_rng(n1)
     draws = []
     for _ in range(1000):
@@ -179,7 +181,7 @@ def test_gride_scales_double_as_far_as_the_lists_reach():
 
 
 def test_gride_says_at_which_scale_there_is_no_estimate():
-    """On a line of integers the first two neighbors are equally far, the second and the fourth are not."""
+    """On integers on a line, the first two neighbors are equally far, the second and the fourth are not."""
     result = gride.gride(lists(np.arange(100.0)[:, None]))
     first, second, *_ = result["scales"]
     assert first["reason"] == "r1 = r2 at 98 % of the points: the data are discrete"
@@ -188,7 +190,7 @@ def test_gride_says_at_which_scale_there_is_no_estimate():
 
 
 def test_mle_is_its_formula():
-    """Levina and Bickel's m_k(x) at each point, its inverse averaged as MacKay and Ghahramani write it."""
+    """The inverse of Levina and Bickel's m_k(x), averaged over points as MacKay and Ghahramani propose."""
     distances = lists(gaussian(300, 4, 10)).distances
     at_points = [1 / (sum(np.log(near[9] / near[j]) for j in range(9)) / 9) for near in distances]
     assert mle.mle(of(distances), k=10)["id"] == pytest.approx(1 / np.mean(1 / np.array(at_points)), rel=1e-12)
@@ -202,7 +204,7 @@ def test_mle_of_two_neighbors_is_twonn():
 
 @pytest.mark.parametrize("k", [2, 20])
 def test_mle_interval_covers_at_its_level(k):
-    """Over 2,000 draws of its law, exponential spacings of the volumes, the exact interval holds the truth in 95 %."""
+    """Over 2,000 draws of exponential spacings of volumes, 95 % of the exact intervals contain the true value."""
     draws = [mle.mle(poisson(50, 7.0, k, seed), k=k) for seed in range(2000)]
     assert share_held(draws, 7.0) == pytest.approx(0.95, abs=sampling_error(0.95, 2000))
 
@@ -213,7 +215,7 @@ def test_mle_interval_covers_at_its_level(k):
 @every_estimator
 @pytest.mark.parametrize("dimension", [1, 2, 5, 10])
 def test_gaussians_of_known_dimension(estimator, dimension):
-    """In 50 features; the known bias grows with the dimension."""
+    """The points have 50 features; the known bias grows with the dimension."""
     points = gaussian(3000, dimension, 50)
     assert estimator(lists(points))["id"] == pytest.approx(dimension, rel=0.06 if dimension < 10 else 0.12)
 
@@ -233,14 +235,14 @@ def test_sphere_and_swiss_roll(estimator):
 
 
 def decimated_lists(points):
-    """Return the Lists of points as a run makes them, with those of fewer points."""
+    """Return the Lists of points as a run makes them, with the lists of fewer points."""
     indices, distances, _ = find_neighbors(points, "exact", 32)
     return Lists(distances, indices, decimation.decimate(points, indices, distances))
 
 
 @pytest.mark.parametrize("estimator", [twonn.twonn, twonn_fit.twonn_fit], ids=["twonn", "twonn_fit"])
 def test_fewer_points_of_a_clean_manifold_have_the_same_dimension(estimator):
-    """On the same subsets searched anew by scikit-learn the estimates are the same, and the intervals overlap."""
+    """The estimates equal those of scikit-learn's searches of the same subsets, and the intervals overlap."""
     points = gaussian(4000, 3, 20)
     result = estimator(decimated_lists(points))
     order = np.random.default_rng(0).permutation(4000)
@@ -258,7 +260,7 @@ def test_fewer_points_of_a_clean_manifold_have_the_same_dimension(estimator):
 
 @pytest.mark.parametrize("estimator", [twonn.twonn, twonn_fit.twonn_fit], ids=["twonn", "twonn_fit"])
 def test_fewer_points_of_a_noisy_manifold_have_a_lower_dimension(estimator):
-    """Noise in 20 features that is as large as the distances of neighbors counts the less, the farther they are."""
+    """Noise in 20 features, as large as neighbors' distances, matters less where neighbors are farther apart."""
     noise = 0.03 * np.random.default_rng(1).normal(size=(4000, 20))
     result = estimator(decimated_lists(gaussian(4000, 2, 20) + noise))
     ids = [result["id"], *(of_part["id"] for of_part in result["decimated"])]
@@ -277,7 +279,7 @@ def test_too_few_points_to_decimate():
 
 @pytest.mark.parametrize("estimator", [twonn.twonn, mle.mle], ids=["twonn", "mle"])
 def test_duplicates_are_dropped_and_counted(estimator):
-    """The estimate is that of the other points, from the lists that they have."""
+    """The estimate is that of the other points with their lists."""
     points = gaussian(500, 4, 4)
     distances = lists(np.concatenate([points, points[:30]])).distances
     assert estimator(of(distances)) == estimator(of(distances[distances[:, 0] > 0])) | {"n_dropped": 60}
@@ -294,7 +296,7 @@ def test_twonn_fit_drops_duplicates_and_ties():
 
 
 def test_gride_drops_where_the_first_is_at_0_and_ties():
-    """In pairs of equal points r2 > 0, in threes r2 = 0; a point near to three may have r2 = r4."""
+    """Pairs of equal points have r2 > 0, triples r2 = 0; a point near a triple may have r2 = r4."""
     points = gaussian(500, 4, 4)
     assert gride.gride(lists(np.concatenate([points, points[:30]])))["n_dropped"] == 0
     threes = lists(np.concatenate([points, points[:30], points[:30]]))
@@ -357,7 +359,7 @@ def test_ties_at_the_fraction_that_counts():
 
 @every_estimator
 def test_points_that_have_no_neighbors(estimator):
-    """As the search leaves a layer with a value that is not finite."""
+    """What the search leaves for a layer with a value that is not finite."""
     points = gaussian(50, 2, 3)
     points[3, 1] = np.nan
     indices, distances, report = find_neighbors(points, "exact", 32)
@@ -373,7 +375,7 @@ SHAPES = {"tall": (500, 40), "wide": (60, 400), "square": (80, 80)}
 
 
 def components(points):
-    """Return what pca should say, by scikit-learn in float64."""
+    """Return the expected result of pca, by scikit-learn in float64."""
     variances = PCA(svd_solver="full").fit(points.astype(np.float64)).explained_variance_
     held = np.cumsum(variances) / variances.sum()
     counts = {f"components_{percent}": int(np.sum(held < percent / 100)) + 1 for percent in (90, 95, 99)}
@@ -381,13 +383,13 @@ def components(points):
 
 
 def without_interval(result):
-    """Return a result without the interval that pca has not."""
+    """Return a result without its interval, because pca has none."""
     assert [result.pop("low"), result.pop("high")] == [None, None]
     return result
 
 
 def mixed(shape, dtype):
-    """Return points with variances that differ, about a mean that is not 0."""
+    """Return points with different variances and a mean that is not 0."""
     rng = np.random.default_rng(0)
     return (rng.normal(size=shape) * rng.exponential(size=shape[1]) + 3).astype(dtype)
 
@@ -402,7 +404,7 @@ def test_pca_is_scikit_learns(shape, dtype):
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_pca_of_a_stored_layer_in_chunks(shape, tmp_path, monkeypatch):
-    """A data set of a file, of which seven rows or columns are read at a time."""
+    """An HDF5 data set that is read seven rows or columns at a time."""
     monkeypatch.setattr(pca, "CHUNK_BYTES", 7 * 4 * min(shape))
     points = mixed(shape, np.float16)
     with h5py.File(tmp_path / "layer.h5", "w") as file:
@@ -412,7 +414,7 @@ def test_pca_of_a_stored_layer_in_chunks(shape, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_pca_of_a_subspace_counts_its_dimensions(shape):
-    """Three equal orthogonal components have a participation ratio of 3, and hold everything."""
+    """Three equal orthogonal components have a participation ratio of 3 and all the variance."""
     rng = np.random.default_rng(0)
     scores = np.linalg.qr(rng.normal(size=(shape[0], 3)) - rng.normal(size=3))[0]
     scores = np.linalg.qr(scores - scores.mean(axis=0))[0]
@@ -424,7 +426,7 @@ def test_pca_of_a_subspace_counts_its_dimensions(shape):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_pca_of_a_constant_layer(shape, dtype):
-    """0.1 is rounded in every type, and must not leave a variance."""
+    """Every type rounds 0.1; the rounding must not count as variance."""
     with pytest.raises(NoEstimate, match="all points are the same"):
         pca.pca(np.full(shape, 0.1, dtype=dtype))
 

@@ -30,7 +30,7 @@ def make(data=NUMBERS, seed=0, **settings):
 
 
 def relu_network(seed=0, widths=(4, 6, 5, 3)):
-    """Return a generic ReLU MLP: weights and biases from a normal distribution, whatever initialization is in use."""
+    """Return a generic ReLU MLP, with weights and biases from a normal distribution."""
     torch.manual_seed(seed)
     layers = []
     for fan_in, fan_out in pairwise(widths):
@@ -50,7 +50,7 @@ def measure(model, inputs, memory=GB, tolerance=None, probabilities=False):
 
 
 def dense(model, inputs):
-    """Return the Jacobian (n * outputs, parameters) as autograd has it, output by output."""
+    """Return the Jacobian (n * outputs, parameters) by autograd, one output at a time."""
     model = model.double().eval()
     parameters = [values for values in model.parameters() if values.requires_grad]
     logits = model(fd.as_double(inputs)).flatten()
@@ -100,7 +100,7 @@ def test_rescaled_neurons_leave_the_rank_as_it_is(n):
 
 @pytest.mark.parametrize("widths", [(4, 6, 3), (4, 6, 5, 3), (5, 4, 3), (2, 8, 1)])
 def test_a_relu_network_has_one_dimension_less_for_each_hidden_neuron(widths):
-    """On any batch no more than that, and as much for at least one of a few networks drawn at random."""
+    """No batch has a higher rank, and at least one of a few random networks reaches it."""
     inputs = 3 * normal(3000, widths[0])
     ranks = []
     for seed in range(8):
@@ -119,9 +119,9 @@ def test_a_relu_network_has_one_dimension_less_for_each_hidden_neuron(widths):
 @pytest.mark.parametrize("hidden", [1, 2, 3, 5, 9])
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_linear_network_has_the_dimension_of_its_matrices(hidden, bias):
-    """The maps of rank h or less, of 5 numbers to 4, have dimension h (5 + 4 - h), all of them 20.
+    """Linear maps from 5 numbers to 4 of rank h at most have dimension h (5 + 4 - h), and all linear maps 20.
 
-    With biases the map is x -> W2 W1 x + W2 b1 + b2, and b2 alone moves the constant anywhere: 4 more.
+    With biases the map is x -> W2 W1 x + W2 b1 + b2; b2 alone reaches every constant: 4 more.
     """
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, hidden, bias), nn.Linear(hidden, 4, bias))
@@ -134,7 +134,7 @@ def test_a_linear_network_has_the_dimension_of_its_matrices(hidden, bias):
 
 
 def test_probabilities_lose_one_of_each_sample():
-    """They sum to 1; where there are parameters enough, that is all."""
+    """They sum to 1; with enough parameters this is the only constraint."""
     inputs = inputs_of(NUMBERS, 4)
     model = relu_network(1, (4, 30, 30, 3))
     with torch.no_grad():
@@ -160,7 +160,7 @@ def test_full_dimension_of_a_small_network():
 
 
 def test_full_dimension_stays_below_what_a_dead_neuron_leaves():
-    """A neuron that no input activates takes what goes in and comes out, and the curve ends where it stays."""
+    """A neuron that no input activates loses its incoming and outgoing weights; the curve ends at a plateau."""
     model = relu_network(4, (4, 6, 3))
     with torch.no_grad():
         model[0].weight[2], model[0].bias[2] = 0, -1
@@ -195,7 +195,7 @@ def test_random_inputs_are_the_same_each_time():
 
 
 def trained(data, **settings):
-    """Return a model with statistics in its batch norm, if it has some."""
+    """Return a model whose batch norm, if any, has statistics."""
     model = make(data, **settings)
     model.train()(inputs_of(data, 64))
     return model
@@ -213,7 +213,7 @@ SMALL = {
     [("mlp", False), ("mlp", True), ("resnet18", False), ("transformer", False), ("transformer", True)],
 )
 def test_blocks_have_the_singular_values_of_the_whole(name, tall):
-    """For every limit of memory, down to the one that is refused."""
+    """For every memory limit, down to the first that is refused."""
     data, settings = SMALL[name]
     model = trained(data, name=name, **settings)
     columns = sum(values.numel() for values in model.parameters())
@@ -234,7 +234,7 @@ def test_blocks_have_the_singular_values_of_the_whole(name, tall):
 
 
 def suffices(lines, memory):
-    """Tell whether so much memory is enough."""
+    """Tell whether this much memory is enough."""
     try:
         return bool(lines(memory))
     except UserError:
@@ -243,7 +243,7 @@ def suffices(lines, memory):
 
 @pytest.mark.parametrize("height", [30, 33, 50, 90, 91, 400])
 def test_a_triangle_keeps_small_singular_values(height):
-    """Down to 1e-13 of the largest, of which a product of the matrix with itself would know nothing."""
+    """Values down to 1e-13 of the largest, which the product of the matrix with itself would lose."""
     rng = np.random.default_rng(0)
     left, right = (np.linalg.qr(rng.normal(size=(n, 15)))[0] for n in (91, 15))
     wanted = np.logspace(0, -13, 15)
@@ -286,7 +286,7 @@ def test_frozen_parameters_do_not_count():
 
 
 def test_only_a_chain_has_the_bound_of_hidden_neurons():
-    """A network with the modules of one, and another path through them, has not."""
+    """A network with the same modules but another path through them does not have it."""
 
     class Residual(nn.Sequential):
         def forward(self, x):
@@ -307,7 +307,7 @@ def test_a_diverged_network_has_no_rank():
 
 
 class Choosy(nn.Linear):
-    """A model that looks at the values of its input."""
+    """A model whose computation depends on the values of its input."""
 
     def forward(self, inputs):
         return super().forward(inputs if inputs.sum() > 0 else -inputs)
@@ -328,7 +328,7 @@ def test_the_model_stays_as_it_is():
 
 
 def test_memory_stays_within_its_limit():
-    """A Jacobian of 0.5 GB within 0.1, in a process of its own for the peak to be its own."""
+    """A Jacobian of 0.5 GB in 0.1 GB; in a process of its own, so that its peak memory can be measured."""
     code = f"""
 import resource, sys
 sys.path.insert(0, {str(ROOT / "scripts")!r})

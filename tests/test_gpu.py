@@ -1,4 +1,4 @@
-"""On a GPU the workflow comes to the tables that a CPU comes to. Skipped where there is none."""
+"""The workflow's tables on a GPU are those on a CPU. Skipped without a GPU."""
 
 import os
 

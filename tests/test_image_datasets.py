@@ -1,4 +1,4 @@
-"""Image data sets: what is read is what was written, and a missing or damaged file is one line."""
+"""Image data sets: what is read is what was written, and a missing or corrupt file is reported in one line."""
 
 import gzip
 
@@ -26,7 +26,7 @@ def write(name, folder, monkeypatch):
 
 
 def assert_same(data, samples):
-    """A DataSet holds just these samples, in this order."""
+    """Check that a DataSet has exactly these samples, in this order."""
     splits = data.load()
     for split, (images, labels) in samples.items():
         assert splits[split].inputs.dtype == np.uint8
@@ -40,7 +40,7 @@ def assert_same(data, samples):
 
 
 def one_line(data):
-    """The line that is said on loading a DataSet."""
+    """Return the one-line message of loading a DataSet."""
     with pytest.raises(UserError) as mistake:
         data.load()
     assert len(str(mistake.value).splitlines()) == 1
@@ -111,7 +111,7 @@ def test_labels_of_other_samples(tmp_path):
 
 @pytest.mark.parametrize("name", registry.DOWNLOADED)
 def test_no_folder(name, tmp_path, monkeypatch):
-    """One of the user's own should be there; the default one comes by download."""
+    """A folder of the user's own must exist; the default one is downloaded."""
     with pytest.raises(UserError, match=f"^dataset.folder: elsewhere: no such folder; .* data/{name}"):
         build(name, "elsewhere")
     monkeypatch.chdir(tmp_path)
@@ -119,7 +119,7 @@ def test_no_folder(name, tmp_path, monkeypatch):
 
 
 def write_images(folder, ending):
-    """Write ImageFolder's layout: colors, grays, a palette, transparency, of several sizes, one in a folder deeper."""
+    """Write ImageFolder's layout: colors, grays, a palette, transparency, several sizes, one image in a subfolder."""
     random = np.random.default_rng(0)
     modes = ["RGB", "L", "P", "RGBA"] if ending == "png" else ["RGB", "L", "CMYK", "RGB"]
     for split in ("train", "validation"):
@@ -134,7 +134,7 @@ def write_images(folder, ending):
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "JPEG"])
 def test_image_folder(ending, tmp_path):
-    """The samples of torchvision's class, in its order, resized and cut as its transforms do."""
+    """The samples and order of torchvision's class, with its transforms."""
     write_images(tmp_path, ending)
     data = build("imagefolder", tmp_path, size=16)
     assert data.sizes == {"train": 8, "validation": 8}
@@ -170,7 +170,7 @@ def test_damaged_image(ending, kept, tmp_path):
 
 @pytest.mark.parametrize(("ending", "dtype"), [("png", np.uint16), ("tif", np.uint16), ("tif", np.float32)])
 def test_images_of_more_than_8_bits_are_refused(ending, dtype, tmp_path):
-    """For Pillow, asked for colors, would cut them off at 255."""
+    """Pillow would clip them to 255 in the conversion to RGB."""
     write_images(tmp_path, "png")
     file = tmp_path / f"train/cat/a.{ending}"
     Image.fromarray(np.full((20, 20), 300, dtype)).save(file)

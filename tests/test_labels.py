@@ -1,4 +1,4 @@
-"""Fewer samples, noise in the labels and weights of the classes, for several data sets."""
+"""Fewer samples, label noise and class weights, for several data sets."""
 
 import json
 
@@ -40,7 +40,7 @@ def known(tmp_path_factory):
 
 
 def load(dataset, seed=0, train_size=None, label_noise=0.0):
-    """Return {split: Split} as a run of that seed has it."""
+    """Return {split: Split} of a run with that seed."""
     return load_samples(dataset_settings(**dataset | {"train_size": train_size, "label_noise": label_noise}), seed)
 
 
@@ -64,7 +64,7 @@ def test_train_size(name, known):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_label_noise(name, known):
-    """The seed decides which labels of the training samples are others; all else stays."""
+    """The seed decides which training labels change; all else stays."""
     clean = load(known[name])
     noisy, again, other = (load(known[name], seed=seed, label_noise=0.5) for seed in (3, 3, 4))
     changed = (noisy["train"].labels != clean["train"].labels).sum()
@@ -77,7 +77,7 @@ def test_label_noise(name, known):
 
 
 def many_classes() -> DataSet:
-    """A data set of so many classes that no label is replaced by itself."""
+    """A data set with so many classes that a new label is hardly ever the old one."""
     split = Split(np.zeros((1001, 1), np.float32), np.zeros(1001, np.int64), np.arange(1001))
     return DataSet((1,), 10**12, {"train": 1001, "validation": 1001}, lambda: {"train": split, "validation": split})
 
@@ -90,7 +90,7 @@ def test_exactly_as_many_labels_are_replaced_as_asked_for(fraction):
 
 
 def test_labels_are_drawn_from_all_classes_alike(known):
-    """One class in ten is drawn again, so nine tenths of the chosen labels change, to all classes alike."""
+    """A new label equals the old one in 1 of 10 cases, so 9 of 10 chosen labels change, to all classes alike."""
     clean = load(known["mnist"])["train"].labels
     fraction = 0.3
     drawn, changes = [], []
@@ -167,7 +167,7 @@ def test_one_weighted_step_and_the_stored_labels(known, tmp_path):
 
 
 def test_noisy_samples_are_spread_over_every_epoch(known):
-    """Their random numbers are not those that shuffle some epoch."""
+    """The random numbers of the noise are independent of those that shuffle the epochs."""
     clean = load(known["digits"])["train"].labels
     noisy = np.flatnonzero(load(known["digits"], label_noise=0.2)["train"].labels != clean)
     for epoch in range(5):

@@ -1,4 +1,4 @@
-"""The table of all measures, the correlations by study and sweep, and the text that reads them."""
+"""The table of all measures, the correlations by study and sweep, and the text that describes them."""
 
 import copy
 import io
@@ -23,12 +23,12 @@ ABLATION = ["validation_ablation_area", "train_ablation_area", "mean_selectivity
 
 
 def through_csv(table):
-    """A table as a program reads it that another one wrote."""
+    """Return a table as it is read after being written as CSV."""
     return pd.read_csv(io.StringIO(table.to_csv(index=False)))
 
 
 def summarized(change=lambda estimate: None):
-    """The summary of test_tables' study, each estimate changed."""
+    """Return the summary of test_tables' study after a change to each estimate."""
     made = estimates(by_layer)
     for estimate in made:
         change(estimate)
@@ -36,19 +36,19 @@ def summarized(change=lambda estimate: None):
 
 
 def source(at=2, study="made", **chosen):
-    """What a probe says of the run and checkpoint it is of."""
+    """Return what a measure's file says about its run and checkpoint."""
     metrics = {"train_accuracy": 1.0, "validation_accuracy": 0.5, "train_loss": 0.1, "validation_loss": 2.0}
     chosen = {"weight_decay": 0.01, "dropout": 0, "seed": 1} | chosen
     return {"study": study, "chosen": chosen, "checkpoint": at, **metrics, "weight_norm": 7.0, "unit": "epochs"}
 
 
 def made_by(rule):
-    """What a result says of the program that made it."""
+    """Return what a result says about the program that made it."""
     return {"made_by": {"program": f"{rule}.py"}}
 
 
 def ablated(layer, validation, selectivity=0.25, **of):
-    """The file of one layer's single directions."""
+    """Return the content of a file of one layer's single directions."""
     area = {"train": 0.9, "validation": validation}
     return {
         **{"area": area, "mean_selectivity": selectivity, "layer": layer, "source": source(**of)},
@@ -57,12 +57,12 @@ def ablated(layer, validation, selectivity=0.25, **of):
 
 
 def components(ratio, feeds_classifier=True, **of):
-    """The file of the principal components of a layer."""
+    """Return the content of a file of a layer's principal components."""
     return {"id": ratio, "source": source(**of) | {"feeds_classifier": feeds_classifier}, **made_by("estimate_pca")}
 
 
 def dimension(over_bound, **of):
-    """The file of a functional dimension."""
+    """Return the content of a file of a functional dimension."""
     return {"over_bound": over_bound, "source": source(**of), **made_by("functional_dimension")}
 
 
@@ -82,7 +82,7 @@ def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
 
 
 def test_probes_join_the_row_of_their_run_and_checkpoint():
-    """Whatever way its numbers are written; the mean is over the layers that have a value."""
+    """However numbers are written; the mean is over the layers that have a value."""
     probes = [ablated("stem", 0.2), ablated("pool", 0.6, None), dimension(0.1, dropout=0.0)]
     probes += [components(7.5), components(30.0, feeds_classifier=False)]
     before, table = (measures.measures_table(summarized(), "twonn", some) for some in ([], probes))
@@ -97,7 +97,7 @@ def test_probes_join_the_row_of_their_run_and_checkpoint():
 
 
 def test_probes_of_other_checkpoints_and_studies_have_rows_of_their_own():
-    """With accuracies, without IDs."""
+    """These rows have accuracies but no IDs."""
     other = dimension(0.3, study="other") | {"source": source(study="other", at=5, optimizer="sgd")}
     other["source"]["chosen"] = {"optimizer": "sgd", "seed": 0}
     table = measures.measures_table(summarized(), "twonn", [ablated("stem", 0.2, at=3), other])
@@ -140,7 +140,7 @@ def test_an_estimator_that_the_summary_lacks():
 
 
 def runs(rng, study="made", **values):
-    """Rows of measures.csv: two sweeps of 8 runs that share their first, with an LLID that goes with both targets."""
+    """Return rows of measures.csv: two sweeps of 8 runs that share the first; LLID correlates with both targets."""
     settings = [(w, 0.0) for w in (0, 1, 2, 3)] + [(0.0, d) for d in (0.1, 0.2, 0.3)]
     rows = pd.DataFrame(
         [{"study": study, "weight_decay": w, "dropout": d, "seed": s} for w, d in settings for s in (0, 1)]
@@ -177,14 +177,14 @@ def test_correlations_by_study_sweep_measure_and_target():
 
 
 def made_predictors(*rows):
-    """A table of predictors of one study and target: (sweep, measure, n, r, low, high)."""
+    """Return the predictors of one study and target from rows of (sweep, measure, n, r, low, high)."""
     columns = ["sweep", "measure", "n", "spearman_r", "spearman_low", "spearman_high"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(study="made", target="validation_accuracy", checkpoint=2)
 
 
 def items(table):
-    """The items of the reading of one study and target, each as one line."""
+    """Return the items of the text on one study and target, each as one line."""
     *_, section = reading(table).split("\n\n")
     _, _, text = section.split("\n", 2)
     return [" ".join(item.split()) for item in text.removeprefix("- ").split("\n- ")]
@@ -312,7 +312,7 @@ def test_measures_of_checkpoints_in_the_workflow(done):
 
 
 def test_planning_does_not_import_torch():
-    """Each start of Snakemake would take seconds longer, and a cluster's jobs each start one."""
+    """Importing it takes seconds, and each job on a cluster starts a Snakemake."""
     modules = "actdim.study.study, actdim.study.targets, actdim.measures.table, actdim.workflow.resources"
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts", check=True)

@@ -18,7 +18,7 @@ def make(data=IMAGES, **settings):
 
 
 def test_resnet18_is_the_one_for_small_images():
-    """11,173,962 parameters on CIFAR-10, and the activations' widths that the paper lists."""
+    """It has 11,173,962 parameters on CIFAR-10, and the paper's widths of activations."""
     model = make(name="resnet18")
     assert sum(parameter.numel() for parameter in model.parameters()) == 11_173_962
     _, outputs = forward(model, torch.randn(2, 3, 32, 32), layer_names(model, ["all"]))

@@ -31,7 +31,7 @@ def manifold(n, features, dimension, seed=0):
 
 
 def assert_same(found, true):
-    """The distances agree, and so do the indices except among equally near points."""
+    """Check that distances agree, and indices too, except among equally near points."""
     np.testing.assert_allclose(found[1], true[1], rtol=1e-5, atol=1e-6)
     assert np.mean(found[0] == true[0]) > 0.99
 
@@ -49,7 +49,7 @@ def test_exact(shape):
 
 
 def bfloat16(monkeypatch):
-    """Make every product in bfloat16, whatever the machine has units for: torch computes it anywhere."""
+    """Compute every product in bfloat16; torch can do so on any machine."""
     monkeypatch.setattr(exact, "choose_matmul", lambda multiplications: matmul.bfloat16_matmul())
 
 
@@ -58,7 +58,7 @@ def float32(monkeypatch):
 
 
 def clusters(n, features, spread, seed=0):
-    """Return points about ten centers of norm sqrt(features), as the last layer of a trained classifier has them."""
+    """Return points around ten centers of norm sqrt(features), as in the last layer of a trained classifier."""
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=(10, features))
     return (centers[rng.integers(0, 10, n)] + spread * rng.normal(size=(n, features))).astype(np.float32)
@@ -93,7 +93,7 @@ def test_exact_whatever_the_arithmetic(name, arithmetic, monkeypatch):
 
 @pytest.mark.parametrize("arithmetic", [float32, bfloat16])
 def test_the_bound_on_the_error_holds_and_matters(arithmetic, monkeypatch):
-    """Products are off by less than the bound; with a bound of nothing, a coarse product misses neighbors."""
+    """Products are off by less than the bound; with a bound of 0, a coarse product misses neighbors."""
     arithmetic(monkeypatch)
     points, rows = clusters(1500, 64, 1e-2), np.arange(1500)
     product, slices = exact.choose_matmul(0), exact.column_slices(points.shape)
@@ -150,7 +150,7 @@ def test_numpy_and_numba_measure_alike():
 
 
 def test_float16_becomes_float32_bit_for_bit():
-    """All 65,536 of them, infinities and what is not a number too."""
+    """All 65,536 values, with infinities and NaN."""
     import_numba()
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(256, 256)
     singles = np.empty(halves.shape, dtype=np.float32)
@@ -195,7 +195,7 @@ def test_near_duplicates_far_from_the_origin_keep_their_order():
 
 
 def test_float64_near_duplicates():
-    """What float64 tells apart stays apart: differences of 1e-9 at 1."""
+    """Points that differ by 1e-9 at 1 stay distinct."""
     points = 1 + 1e-9 * np.random.default_rng(0).normal(size=(200, 5))
     _, distances, _ = find_neighbors(points, "exact", 10)
     np.testing.assert_allclose(distances, NearestNeighbors(n_neighbors=10).fit(points).kneighbors()[0], rtol=1e-5)

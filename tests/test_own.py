@@ -1,4 +1,4 @@
-"""Models and data sets that are not the project's: torchvision's, with trained weights, and modules of the user's."""
+"""Models and data sets from elsewhere: torchvision's, with trained weights, and the user's own modules."""
 
 import json
 
@@ -102,7 +102,7 @@ def test_gray_images_are_refused():
 
 @pytest.fixture
 def own(project, tmp_path):
-    """A project whose study measures trained weights on a data set of the user's own, without training."""
+    """A project whose study measures pretrained weights on the user's own data set."""
     (project.folder / "mine.py").write_text(MINE)
     (project.folder / "shades.py").write_text("DIVISOR = 1\n")
     file, _ = trained(tmp_path)
@@ -195,7 +195,7 @@ def test_a_data_set_that_is_not_what_it_says(fault):
 
 
 class Sequence(torch.nn.Module):
-    """Reads samples, but computes position by position."""
+    """A model whose outputs have positions, not samples, as their first dimension."""
 
     def __init__(self, classes):
         super().__init__()
@@ -287,7 +287,7 @@ def test_a_model_that_is_not_deterministic_is_refused(project):
     ],
 )
 def test_mistakes_about_own_modules(project, dataset, model, message):
-    """Each is one line before any job."""
+    """Each is reported in one line before any job starts."""
     (project.folder / "mine.py").write_text(MINE)
     (project.folder / "shades.py").write_text("DIVISOR = 1\n")
     project.write(

@@ -1,6 +1,6 @@
 """Estimators against DADApy and scikit-dimension, and against its manifolds of known dimension.
 
-Both are asked in a process of their own Python (see peers.py), for they need an older numpy.
+Both run in an environment of their own (see peers.py), because they need an older numpy.
 """
 
 import json
@@ -68,7 +68,7 @@ POINTS = {
 
 
 def ask(*arguments):
-    """Run peers.py with the peers' Python; fail where there is none."""
+    """Run peers.py with the peers' Python; fail if it is not installed."""
     if not PEERS.exists():
         pytest.fail(f"no {PEERS}: run `make .venv-peers/installed`", pytrace=False)
     done = subprocess.run([PEERS, ROOT / "tests/peers.py", *arguments], capture_output=True, text=True)
@@ -88,7 +88,7 @@ def manifolds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def theirs(manifolds, tmp_path_factory):
-    """{data set: {estimate: number}} of both peers: POINTS by the same distances as ours, manifolds by their own."""
+    """{data set: {estimate: number}} of both peers: POINTS from our distances, manifolds from their own searches."""
     folder = tmp_path_factory.mktemp("peers")
     arrays = {f"{name}/points": points for name, points in POINTS.items()}
     arrays |= {f"{name}/points": draws[0] for name, (_, draws) in manifolds.items()}
@@ -106,7 +106,7 @@ def lists(points):
 
 @pytest.fixture(scope="session")
 def ours(manifolds):
-    """{name: [Lists of each draw]} of the manifolds, as a run makes them."""
+    """{name: [Lists of each draw]} of the manifolds, by our own search."""
     return {name: [lists_of(points) for points in draws] for name, (_, draws) in manifolds.items()}
 
 
@@ -118,7 +118,7 @@ def lists_of(points):
 
 @pytest.mark.parametrize("name", POINTS)
 def test_twonn(theirs, name):
-    """The peers are unbiased, (N - 1) / sum; ours has the largest likelihood, N / sum."""
+    """The peers use the unbiased estimate (N - 1) / sum; ours is the maximum-likelihood estimate N / sum."""
     n, whole = len(POINTS[name]), twonn(lists(POINTS[name]))["id"]
     assert theirs[name]["skdim mle"] == pytest.approx(whole * (n - 1) / n, rel=1e-6)
     assert theirs[name]["dadapy ml"] == pytest.approx(whole * (n - 1) / n, rel=1e-6)
@@ -126,7 +126,7 @@ def test_twonn(theirs, name):
 
 @pytest.mark.parametrize("name", POINTS)
 def test_censored_twonn(theirs, name):
-    """scikit-dimension's is unbiased, (r - 1) / sum, r the number of those not censored; DADApy censors nothing."""
+    """scikit-dimension uses the unbiased (r - 1) / sum, where r points are not censored; DADApy does not censor."""
     counted = len(POINTS[name]) * 9 // 10
     censored = twonn(lists(POINTS[name]), fraction=0.9)["id"]
     assert theirs[name]["skdim censored"] == pytest.approx(censored * (counted - 1) / counted, rel=1e-6)
@@ -134,7 +134,7 @@ def test_censored_twonn(theirs, name):
 
 @pytest.mark.parametrize("name", POINTS)
 def test_twonn_by_regression(theirs, name):
-    """All three have F_i = i / N; the peers keep r1 = r2, of which there are none here, and have no subsamples."""
+    """All use F_i = i / N. The peers keep r1 = r2, which does not occur here, and use no subsamples."""
     ratios, _ = log_ratios(lists(POINTS[name]).distances)
     fitted = slope(np.sort(ratios), 0.9)
     assert theirs[name]["skdim linear"] == pytest.approx(fitted, rel=1e-6)
@@ -148,10 +148,10 @@ def test_mle(theirs, name):
 
 @pytest.mark.parametrize("name", POINTS)
 def test_gride(theirs, name):
-    """DADApy maximizes the likelihood with d^(N - 1) for d^N, by bisection to 1e-7.
+    """DADApy maximizes the likelihood with d^(N - 1) in place of d^N, by bisection to 1e-7.
 
-    To first order that moves the maximum by -error^2 / d, error the standard error, and the error as much; the next
-    order is (error / d)^4 of d. DADApy drops outliers among the ratios, of which there are none here.
+    To first order this moves the maximum, and its standard error, by -error^2 / d; the next order is (error / d)^4 of
+    d. DADApy drops outliers among the ratios; there are none here.
     """
     scales = gride(lists(POINTS[name]))["scales"]
     ids = np.array([scale["id"] for scale in scales])
@@ -162,14 +162,14 @@ def test_gride(theirs, name):
 
 @pytest.mark.parametrize("name", POINTS)
 def test_pca(theirs, name):
-    """Ours sums products in float32, theirs are singular values in float64."""
+    """Ours sums products in float32; theirs use singular values in float64."""
     found = pca(POINTS[name])
     assert theirs[name]["skdim participation"] == pytest.approx(found["id"], rel=1e-5)
     assert theirs[name]["skdim components"] == [found[f"components_{share}"] for share in (90, 95, 99)]
 
 
 def test_twonn_of_manifolds_is_the_peers(ours, theirs):
-    """Each from the points alone, by its own search; the stored distances of ours are float32."""
+    """Each library searches by itself; our stored distances are float32."""
     for name, draws in ours.items():
         whole = twonn(draws[0])["id"] * (1 - 1 / len(draws[0].distances))
         assert theirs[name]["skdim mle"] == pytest.approx(whole, rel=1e-4), name
@@ -178,7 +178,7 @@ def test_twonn_of_manifolds_is_the_peers(ours, theirs):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_manifolds_of_known_dimension(manifolds, ours, estimator):
-    """The mean over draws is near the true dimension, or as far from it as this estimator was measured to be."""
+    """The mean over draws is near the true dimension, or as biased as this estimator was measured to be."""
     assert len(manifolds) == 24
     wrong = {}
     for name, (dimension, _) in manifolds.items():

@@ -1,4 +1,4 @@
-"""What `snakemake plan` says, against Snakemake's own count and the files that a finished run left."""
+"""What `snakemake plan` says, against Snakemake's own count of jobs and the files of a finished run."""
 
 import copy
 import re
@@ -26,7 +26,7 @@ def planned(project, *arguments):
 
 
 def jobs_to_run(rules):
-    """Return {rule: jobs} of the rules that have any to run."""
+    """Return {rule: jobs} of the rules that have jobs to run."""
     return {rule: todo for rule, (todo, _) in rules.items() if todo and rule != "total"}
 
 
@@ -59,7 +59,7 @@ def test_sizes_are_those_of_the_finished_files(done):
 
 
 def test_after_a_change(done):
-    """Only what follows from it is to be run, and a stage that exists is not counted for the disk."""
+    """Only what follows from the change is to be run; an existing stage does not count for the disk."""
     study = copy.deepcopy(STUDY)
     study["training"]["epochs"] = [4, 5]
     done.write(study, estimators={"twonn": {"fraction": 0.9}})
@@ -89,7 +89,7 @@ def test_the_most_that_jobs_ask_for(project):
 
 
 def test_a_disk_that_is_too_small(project):
-    """2,000 checkpoints of a model of 0.26 GB, for a hundred seeds: 51,000 GB."""
+    """2,000 checkpoints of 0.26 GB each for 100 seeds: 51,000 GB."""
     study = copy.deepcopy(STUDY)
     study["model"] = {"name": "mlp", "width": 8000}
     study["training"]["epochs"] = 2000
@@ -119,7 +119,7 @@ def test_runs_that_cost_the_same_are_timed_once(tmp_path):
 
 
 def test_a_model_that_is_not_trained(project):
-    """It has no step to time, which a batch of one sample would not even allow."""
+    """There is no training step to time; the batch of one sample would not even allow one."""
     study = copy.deepcopy(STUDY) | {"model": {"name": "resnet18", "width": 2}, "training": {"epochs": 0}, "grid": [{}]}
     project.write(study | {"checkpoints": [0], "activations": {"at": [0]}, "figures": ["id_over_depth"]})
     _, rules, studies = planned(project)

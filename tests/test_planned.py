@@ -1,4 +1,4 @@
-"""What a Snakemake keeps for its jobs on a cluster is what they would find by checking the studies again."""
+"""The checked studies that Snakemake stores for its jobs on a cluster equal studies that are checked again."""
 
 import subprocess
 import sys

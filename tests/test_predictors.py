@@ -1,4 +1,4 @@
-"""Correlations and their intervals against SciPy's, and what they hold in data of a known correlation."""
+"""Correlations and their intervals against SciPy's, and against data of known correlation."""
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,13 @@ SCIPYS = {"pearson_r": stats.pearsonr, "spearman_r": stats.spearmanr, "kendall_t
 
 
 def gaussians(n, rho, seed=0):
-    """Two columns of n values that correlate by rho."""
+    """Return two columns of n values with correlation rho."""
     x, noise = np.random.default_rng(seed).normal(size=(2, n))
     return pd.Series(x), pd.Series(rho * x + (1 - rho**2) ** 0.5 * noise)
 
 
 def with_ties(n):
-    """The same, with ties in both."""
+    """Return such columns with ties in both."""
     x, y = gaussians(n, 0.6)
     return x.round(0), y.round(1)
 
@@ -54,7 +54,7 @@ def test_values_and_intervals_as_scipy_has_them(kind, columns):
 
 @pytest.mark.parametrize("rho", [0, 0.6])
 def test_intervals_hold_the_true_correlation(rho):
-    """Of 30 runs, about as often as they say; of 6, they do not see a correlation where there is none."""
+    """For 30 runs, about as often as they claim."""
     true = {"pearson": rho, "spearman": 6 / np.pi * np.arcsin(rho / 2), "kendall": 2 / np.pi * np.arcsin(rho)}
     found = [predictors.correlations(*gaussians(30, rho, seed)) for seed in range(100)]
     for name, value in true.items():
@@ -79,7 +79,7 @@ def test_constants_few_runs_and_missing_values():
 
 
 def test_resamples_of_one_value_are_left_out():
-    """All but one run are the same: where that one is not drawn, nothing is said."""
+    """All runs but one are equal: resamples without that one have no correlation."""
     x, y = pd.Series([0.0] * 5 + [1.0]), pd.Series([0.0] * 5 + [1.0])
     found = predictors.correlations(x, y)
     assert (found["pearson_low"], found["kendall_high"]) == (pytest.approx(1), pytest.approx(1))

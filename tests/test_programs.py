@@ -1,4 +1,4 @@
-"""The programs by hand, as their users run them."""
+"""The programs, as users run them by hand."""
 
 import json
 import subprocess
@@ -176,7 +176,7 @@ def test_a_damaged_checkpoint(tmp_path):
 
 
 def test_search_and_estimate_import_no_torch(tmp_path):
-    """They start thousands of times; torch alone would cost more than they do."""
+    """They start thousands of times; importing torch would take longer than their work."""
     find(tmp_path, np.random.default_rng(0).normal(size=(100, 6)))
     runs = {
         "find_neighbors": ["--activations", "a.h5", "--layer", "hand.made", "--method", "exact", "--output", "x.h5"],

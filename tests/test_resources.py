@@ -1,4 +1,4 @@
-"""The memory and time that jobs ask for, as Snakemake hears it, beside what the real jobs take."""
+"""The memory and time that Snakemake requests for jobs, against what real jobs take."""
 
 import copy
 import re
@@ -28,7 +28,7 @@ def noise(*, n: int = 100, size: int = 8) -> DataSet:
 
 @pytest.fixture
 def outspoken(project):
-    """A project whose rules have no message, for Snakemake to print all of a job."""
+    """A project whose rules have no message, so that Snakemake prints everything about a job."""
     return without_messages(project)
 
 

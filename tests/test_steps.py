@@ -1,4 +1,4 @@
-"""Steps of training against straightforward computations of the same."""
+"""Training steps against straightforward computations of the same steps."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ EQUATIONS = {
 
 
 def plain_transformer(weights, tokens, heads=4):
-    """GPT-2's forward pass at all positions, by matrix products, on {name: weight}; logits at the last position."""
+    """Return the logits of GPT-2's forward pass at the last position, by matrix products on {name: weight}."""
 
     def norm(x, name):
         return layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"])
@@ -72,9 +72,9 @@ def test_steps_of_the_transformer_are_those_of_a_plain_one():
 
 
 def test_steps_of_the_resnet18_are_those_of_torchvisions(monkeypatch):
-    """Which has its parameters in the same order, so that they can be copied.
+    """torchvision's parameters have the same order, so they can be copied.
 
-    In float64, for in float32 rounding puts a ReLU here and there on the other side, which shows in all gradients.
+    In float64: in float32, rounding flips a few ReLUs, which changes all gradients.
     """
     training = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 4, "steps": 2, "precision": "float32"}
     study = {"dataset": {"name": "digits"}, "model": {"name": "resnet18"}, "training": training}

@@ -1,4 +1,4 @@
-"""The library's layout: which package may import from which, and that each says what lives there."""
+"""The library's layout: which package may import from which, and a description in each package."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""Formatting, lint, and that the environments agree."""
+"""Formatting, lint, and agreement of the environments."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Tables from estimates whose answers are known."""
+"""Tables of estimates with known results."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from scipy import stats
 
 
 def estimates(value=lambda weight_decay, dropout, seed, layer, at: 1.0):
-    """The contents of JSON files of a study with two sweeps that share their first run, two seeds, two checkpoints."""
+    """Return the JSON contents of a study: two sweeps that share their first run, two seeds, two checkpoints."""
     settings = [(w, 0.0) for w in (0.0, 0.01, 0.1)] + [(0.0, d) for d in (0.1, 0.2)]
     return [
         {
@@ -47,7 +47,7 @@ def estimates(value=lambda weight_decay, dropout, seed, layer, at: 1.0):
 
 
 def by_layer(w, d, seed, layer, at):
-    """Input 50, stem 20 + seed, pool 10 - 30 w - 20 d."""
+    """Return 50 for the input, 20 + seed for the stem, 10 - 30 w - 20 d for the pool."""
     return {"input": 50.0, "stem": 20.0 + seed, "pool": 10 - 30 * w - 20 * d}[layer]
 
 
@@ -90,7 +90,7 @@ def test_sweeps_at_several_fixed_values_are_named_after_them():
 
 
 def test_studies_with_different_settings_share_a_table():
-    """A setting that a study does not vary is empty in its rows, and no value is lost by it."""
+    """A setting that a study does not vary is empty in its rows; no value is lost."""
     other = estimates(by_layer)[:12]  # one setting, two seeds, two checkpoints
     for estimate in other:
         estimate["source"]["study"] = "other"
@@ -164,7 +164,7 @@ def test_missing_values_are_empty_and_harm_no_other():
 
 
 def test_training_samples_classes_and_fewer_points():
-    """Rows of their own in the table of IDs; LLID and PID take each split by itself, and no class."""
+    """These have rows of their own in the table of IDs; LLID and PID are for each split, and not for classes."""
     made = estimates(by_layer)
     for estimate in made:
         estimate["decimated"] = [{"points": 50, "id": 9.0}, {"points": 25, "id": 8.0}, {"points": 12, "id": None}]
@@ -209,7 +209,7 @@ def test_without_the_layer_that_feeds_the_classifier_the_table_says_so():
 
 
 def test_columns_of_the_real_tables(finished):
-    """The names that DESIGN fixes, in files that the workflow wrote."""
+    """The names of columns that users rely on, in files of a real run."""
     folder = finished.folder / "results/tables"
     columns = {
         name: list(pd.read_csv(folder / f"{name}.csv").columns)

@@ -1,4 +1,4 @@
-"""Event files: TensorBoard's own reader finds in them what the tables say, and nothing else depends on them."""
+"""Event files: TensorBoard's own reader finds the values of the tables in them, and nothing depends on them."""
 
 import copy
 
@@ -62,7 +62,7 @@ def test_the_setting_adds_event_files_and_reruns_nothing(done):
 
 
 def test_stages_splits_classes_and_estimators(project):
-    """All stages of a curve in one file, LLID of both splits, nothing of single classes; and no value, no scalar."""
+    """One file has all stages of a curve and the LLID of both splits, but nothing about classes or missing values."""
     study = copy.deepcopy(STUDY)
     study["training"]["epochs"] = [2, 4]
     study["grid"] = [{"weight_decay": [0.1]}]

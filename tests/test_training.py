@@ -1,4 +1,4 @@
-"""Training: the same weights whatever happens on the way."""
+"""Training: the same weights, whatever happens meanwhile."""
 
 import csv
 import os
@@ -43,7 +43,7 @@ def train(study, output, *options):
 
 
 def assert_identical(one, other):
-    """Weights, optimizer state and random states agree bit for bit."""
+    """Check that weights, optimizer state and random states agree bit for bit."""
     for part in ("model", "optimizer", "random"):
         flat_one, flat_other = (torch.utils._pytree.tree_leaves(state[part]) for state in (one, other))
         assert len(flat_one) == len(flat_other)
@@ -85,7 +85,7 @@ def test_what_a_training_leaves(undisturbed):
 
 
 def test_killed_at_random_moments(study, undisturbed, tmp_path):
-    """SIGKILL again and again; the weights are those of a training that was never killed."""
+    """After several SIGKILLs the weights are those of a training that was never killed."""
     output, moments, kills = tmp_path / "to~30", random.Random(0), 0
     while not output.exists():
         process = subprocess.Popen(
@@ -145,7 +145,7 @@ def test_schedules_against_torch():
 
 
 def test_an_epoch_is_a_shuffled_pass():
-    """Every full batch of an epoch, no sample twice, another order in the next."""
+    """An epoch has all full batches and no sample twice; the next has another order."""
     study = {"dataset": {"name": "digits"}, "model": {"name": "mlp"}}
     settings = make_run_settings(study | {"training": {"lr": 1, "batch_size": 10, "epochs": 2}}, {"seed": 5}, "test")
     samples = Samples(torch.zeros(103, 1), torch.arange(103), torch.zeros(0), torch.zeros(0))
@@ -196,7 +196,7 @@ def test_steps_of_the_learning_rate_against_torch():
 
 @pytest.mark.parametrize("schedule", [{"name": "cosine", "length": 9}, {"name": "steps", "at": [2, 5], "factor": 0.2}])
 def test_every_schedule_warms_up(schedule):
-    """Its own rate times a factor that grows by the same amount each step, up to 1 at the end of the warm-up."""
+    """The schedule's rate times a factor that grows linearly to 1 at the end of the warm-up."""
     settings = [TrainingSettings(lr=0.1, batch_size=1, schedule={**schedule, "warmup": warmup}) for warmup in (0, 3)]
     rates = [[learning_rate(training, step, 4) for step in range(36)] for training in settings]
     factors = np.divide(rates[1], rates[0])
@@ -213,7 +213,7 @@ def study_with(extra, folder):
 
 @pytest.mark.parametrize("extra", ["precision: bfloat16", "bottleneck: {layer: hidden2, width: 4, burn_in: 5}"])
 def test_other_ways_to_train_go_on_as_well(undisturbed, tmp_path, extra):
-    """In stages it ends at the same weights as in one; they are not those of the plain training, but as good."""
+    """Stages end at the same weights as one training; these differ from the plain training's, but are as good."""
     path = study_with(extra, tmp_path)
     whole = train(path, tmp_path / "whole")
     train(path, tmp_path / "to~10", "--until", 10)
@@ -225,7 +225,7 @@ def test_other_ways_to_train_go_on_as_well(undisturbed, tmp_path, extra):
 
 
 def test_compiled_training_is_the_same_mathematics(tmp_path):
-    """Without dropout, whose random numbers a compiled model draws otherwise."""
+    """Without dropout, because a compiled model draws other random numbers for it."""
     options = ("--until", 10, "--set", "dropout=0")
     plain = train(study_with("precision: float32", tmp_path), tmp_path / "plain", *options)
     compiled = train(study_with("compile: true", tmp_path), tmp_path / "compiled", *options)

@@ -1,4 +1,4 @@
-"""Numbers that are none: layers and trainings that go wrong cost their own values, each with a reason, and no more."""
+"""Values that are not finite: what goes wrong in a layer or training costs only its own values, each with a reason."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def read(odd, table):
 
 @pytest.fixture(scope="session")
 def odd(make_once):
-    """A finished project of a model with layers that go wrong and of a training that diverges; not to be changed."""
+    """A finished project: a model with layers that go wrong, and a training that diverges. Do not change it."""
 
     def make(project):
         copy_project(project.folder)
@@ -151,7 +151,7 @@ def test_the_run_ends_with_what_is_missing(odd):
 
 
 def missing_values(stderr):
-    """Return the lines in which Snakemake said what is missing."""
+    """Return the lines in which Snakemake reports missing values."""
     lines = stderr.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("Values are missing"))
     return [line for line in lines[start:] if line.startswith(("Values are", "tiny: "))]

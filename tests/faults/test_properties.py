@@ -1,6 +1,6 @@
-"""Properties that hold for any points: what moves no distance changes no ID, and no value is without a reason.
+"""Properties of any points: what keeps distances keeps the ID, and every missing value has a reason.
 
-Points go the way that those of a study go: activations in HDF5, find_neighbors' lists in HDF5, an estimate in JSON.
+Points take the same path as in a study: activations in HDF5, neighbor lists in HDF5, an estimate in JSON.
 """
 
 import contextlib
@@ -186,13 +186,13 @@ CLOUDS = {
     scale=st.sampled_from([1e-6, 1e-3, 1.0, 7.0, 1e4]),
 )
 def test_rotation_translation_and_scaling_change_no_id(seed, n, dimension, features, dtype, shift, scale):
-    """All distances stay, but for the one factor, and with them every estimate.
+    """Distances change by one common factor at most, so estimates stay the same up to rounding.
 
-    A value of size s is stored to s u, u the rounding of its type, and what becomes of it in a few operations on so
-    many features moves a distance r by `off`, at most some 8 sqrt(features) s u, and then it is stored as float32.
-    That changes log(r2 / r1) by 2 off / r1 and 2^-23, and the ID, one over a mean of such logarithms (weighted, for
-    twonn_fit), relatively by the largest of these over their mean, or less. Clouds of which float32 keeps too little
-    for that to say anything are left out. pca sums squares in float32 at the most.
+    A value of size s has a rounding error of s u, where u is the unit roundoff of its type. Over all features, and in
+    a few operations, this moves a distance r by `off`, at most about 8 sqrt(features) s u; distances are then stored
+    as float32. So log(r2 / r1) changes by at most 2 off / r1 + 2^-22. The ID is one over a (for twonn_fit, weighted)
+    mean of such logarithms, so its relative change is at most the largest of these changes over that mean. Clouds
+    whose bound is too large to test anything are left out. pca sums squares in float32 at most.
     """
     points = cloud(seed, n, dimension, features)
     rng = np.random.default_rng(seed)
@@ -213,9 +213,9 @@ def test_rotation_translation_and_scaling_change_no_id(seed, n, dimension, featu
 @SOME
 @given(**CLOUDS, dtype=st.sampled_from([np.float16, np.float32]))
 def test_the_order_of_points_changes_no_id(seed, n, dimension, features, dtype):
-    """Not a bit of a distance; sums are in another order, in float64, of pca in float32.
+    """Distances stay the same bit for bit. Only the order of sums changes: in float64, for pca in float32.
 
-    twonn_fit draws other subsamples, whose mean moves by less than one of them lies from another.
+    twonn_fit draws other subsamples, so its estimate moves within their spread.
     """
     points = cloud(seed, n, dimension, features).astype(dtype)
     order = np.random.default_rng(seed).permutation(n)
@@ -233,7 +233,7 @@ def test_the_order_of_points_changes_no_id(seed, n, dimension, features, dtype):
 @SOME
 @given(**CLOUDS, method=st.sampled_from(METHODS), k=st.integers(2, 30), dtype=st.sampled_from([np.float16, np.float32]))
 def test_lists_hold_the_true_neighbors(seed, n, dimension, features, method, k, dtype):
-    """As read back from HDF5, by a comparison of all pairs in float64: `exact` all, else 99 % of the first two."""
+    """Lists read back from HDF5, against all pairs in float64: exact search finds all, others 99 % of the first two."""
     points = cloud(seed, n, dimension, features).astype(dtype)
     _, (indices, distances, report) = measure(points, method, k)
     check_lists(points, indices, distances, k)

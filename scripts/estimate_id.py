@@ -7,9 +7,12 @@ from pathlib import Path
 from actdim import cli, plugins, registry
 from actdim.cli import add_set, read_set
 from actdim.estimators import result
+from actdim.neighbors.lists_of_others import usual_lists
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.neighbor_lists import read_neighbors
 from actdim.validation import Settings, check
+
+REPORTED = ("recall", "recall_k", "n_copies")  # what a search says of its lists
 
 
 def main():
@@ -24,9 +27,10 @@ def main():
     schema = plugins.settings_model(registry.ESTIMATORS, arguments.estimator, Settings)
     settings = check(schema, read_set(arguments.set), f"--estimator {arguments.estimator}: --set")
     groups, attributes = read_neighbors(arguments.neighbors)
+    if "format" not in attributes:  # not written by find_neighbors.py
+        groups = [(label, *usual_lists(lists, report, arguments.neighbors)) for label, lists, report in groups]
     results = [
-        (label, one(estimator, lists, report, settings.model_dump()) | {"recall": report.get("recall")})
-        for label, lists, report in groups
+        (label, estimate_group(estimator, lists, report, settings.model_dump())) for label, lists, report in groups
     ]
     result.write(
         arguments.output,
@@ -43,12 +47,12 @@ def main():
     )
 
 
-def one(estimator, lists, report, settings):
+def estimate_group(estimator, lists, report, settings):
     """Return the estimate from the lists of all points or of a class."""
-    n = len(lists.distances)
+    n, reported = len(lists.distances), {key: report.get(key) for key in REPORTED}
     if "reason" in report:
-        return result.without(n, report["reason"])
-    return result.estimate(n, estimator, lists, **settings)
+        return result.without(n, report["reason"]) | reported
+    return result.estimate(n, estimator, lists, **settings) | reported
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
 from actdim import cli
 from actdim.errors import UserError
 from actdim.neighbors import search
+from actdim.neighbors.copies import find_distinct_neighbors
 from actdim.neighbors.decimation import decimate
-from actdim.neighbors.search import find_neighbors
 from actdim.neighbors.settings import Neighbors
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.activations_file import open_layer, rows_by_class
@@ -38,11 +39,9 @@ def main():
         with atomic_write(arguments.output) as beside, create(beside, 8 * len(points) * (arguments.k + 2)) as file:
             if arguments.by_class:
                 for label, rows in classes:
-                    group = file.create_group(f"classes/{label}")
-                    group["rows"] = rows
-                    write_neighbors(points[rows], group, arguments)
+                    write_neighbors(points[rows], rows, file.create_group(f"classes/{label}"), settings)
             else:
-                write_neighbors(points, file, arguments)
+                write_neighbors(points, np.arange(len(points)), file, settings)
             seal_neighbors(
                 file,
                 {
@@ -55,12 +54,12 @@ def main():
             )
 
 
-def write_neighbors(points, group, arguments):
-    """Write the neighbor lists of points to a group; indices count these points."""
-    indices, distances, report = find_neighbors(points, arguments.method, arguments.k, arguments.seed)
-    print(f"{len(points)} points of {points.shape[1]} features: {report}")
-    decimated = decimate(points, indices, distances, arguments.seed)
-    write_lists(group, indices, distances, decimated, report)
+def write_neighbors(points, rows, group, settings):
+    """Write the neighbor lists of the distinct points to a group; rows: (n,) where the points are in the layer."""
+    print(f"{len(points)} points of {points.shape[1]} features")
+    distinct, points, indices, distances, report = find_distinct_neighbors(points, **settings.model_dump())
+    print(report)
+    write_lists(group, rows[distinct], indices, distances, decimate(points, indices, distances, settings.seed), report)
 
 
 if __name__ == "__main__":

@@ -180,15 +180,6 @@ def test_gride_scales_double_as_far_as_the_lists_reach():
         assert scale["distance"] == pytest.approx(given.distances[:, scale["n2"] - 1].mean(), rel=1e-12)
 
 
-def test_gride_says_at_which_scale_there_is_no_estimate():
-    """On integers on a line, the first two neighbors are equally far, the second and the fourth are not."""
-    result = gride.gride(lists(np.arange(100.0)[:, None]))
-    first, second, *_ = result["scales"]
-    assert first["reason"] == "r1 = r2 at 98 % of the points: the data are discrete"
-    assert first["id"] is None
-    assert second["id"] == result["id"]
-
-
 def test_mle_is_its_formula():
     """The inverse of Levina and Bickel's m_k(x), averaged over points as MacKay and Ghahramani propose."""
     distances = lists(gaussian(300, 4, 10)).distances
@@ -277,37 +268,6 @@ def test_too_few_points_to_decimate():
 # No estimate
 
 
-@pytest.mark.parametrize("estimator", [twonn.twonn, mle.mle], ids=["twonn", "mle"])
-def test_duplicates_are_dropped_and_counted(estimator):
-    """The estimate is that of the other points with their lists."""
-    points = gaussian(500, 4, 4)
-    distances = lists(np.concatenate([points, points[:30]])).distances
-    assert estimator(of(distances)) == estimator(of(distances[distances[:, 0] > 0])) | {"n_dropped": 60}
-
-
-def test_twonn_fit_drops_duplicates_and_ties():
-    """A point whose first two neighbors are the two copies has r1 = r2."""
-    points = gaussian(500, 4, 4)
-    given = lists(np.concatenate([points, points[:30]]))
-    r1, r2 = given.distances[:, :2].T
-    result = twonn_fit.twonn_fit(given)
-    assert result["n_dropped"] == 60 + np.sum((r1 > 0) & (r1 == r2))
-    assert result["id"] == pytest.approx(twonn_fit.twonn_fit(lists(points))["id"], rel=0.03)
-
-
-def test_gride_drops_where_the_first_is_at_0_and_ties():
-    """Pairs of equal points have r2 > 0, triples r2 = 0; a point near a triple may have r2 = r4."""
-    points = gaussian(500, 4, 4)
-    assert gride.gride(lists(np.concatenate([points, points[:30]])))["n_dropped"] == 0
-    threes = lists(np.concatenate([points, points[:30], points[:30]]))
-    second, fourth = threes.distances[:, 1], threes.distances[:, 3]
-    assert gride.gride(threes)["n_dropped"] == np.sum((second == 0) | (second == fourth))
-    tied = poisson(500, 4.0, 4).distances
-    tied[:20, 3] = tied[:20, 1]
-    whole, rest = gride.gride(of(tied)), gride.gride(of(tied[20:]))
-    assert [whole["id"], whole["n_dropped"]] == [rest["id"], 20]
-
-
 @every_estimator
 @pytest.mark.parametrize(
     ("points", "reason"),
@@ -324,10 +284,26 @@ def test_no_estimate_but_a_reason(estimator, points, reason):
         estimator(lists(points))
 
 
-@pytest.mark.parametrize("estimator", [twonn.twonn, twonn_fit.twonn_fit], ids=["twonn", "twonn_fit"])
-def test_a_line_of_integers_is_discrete(estimator):
-    with pytest.raises(NoEstimate, match="r1 = r2 at 98 % of the points: the data are discrete"):
-        estimator(lists(np.arange(100.0)[:, None]))
+@every_estimator
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.arange(100.0)[:, None],
+        np.round(2 * np.random.default_rng(0).normal(size=(2000, 4))) / 2,
+        np.random.default_rng(0).integers(2, size=(2000, 64)).astype(float),
+    ],
+    ids=["a line of integers", "a Gaussian rounded to steps of 0.5", "random bits"],
+)
+def test_discrete_data_have_no_estimate(estimator, points):
+    points = np.unique(points, axis=0)  # as the workflow searches
+    with pytest.raises(NoEstimate, match=r"r1 = r2 at \d+ of \d+ points: the data are discrete"):
+        estimator(lists(points))
+
+
+@every_estimator
+def test_float32_and_float16_do_not_make_continuous_data_discrete(estimator):
+    for kind in (np.float32, np.float16):
+        assert estimator(lists(gaussian(2000, 10, 64).astype(kind)))["id"] == pytest.approx(9.5, rel=0.1)
 
 
 @pytest.mark.parametrize("n1", [1, 2])
@@ -347,14 +323,6 @@ def test_gride_of_few_points(n1):
 def test_lists_that_do_not_reach(estimator, settings, reason):
     with pytest.raises(NoEstimate, match=reason):
         estimator(lists(gaussian(100, 2, 3), k=10), **settings)
-
-
-def test_ties_at_the_fraction_that_counts():
-    distances = pareto(100, 5.0).distances
-    distances[:45, 1] = 1
-    assert twonn.twonn(of(distances))["id"] > 5
-    with pytest.raises(NoEstimate, match="r1 = r2 at the lowest 40%"):
-        twonn.twonn(of(distances), fraction=0.4)
 
 
 @every_estimator

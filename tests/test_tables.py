@@ -215,7 +215,7 @@ def test_columns_of_the_real_tables(finished):
         name: list(pd.read_csv(folder / f"{name}.csv").columns)
         for name in ("id", "summary", "correlations", "training")
     }
-    assert columns["id"][:13] == [
+    assert columns["id"][:15] == [
         "study",
         "weight_decay",
         "seed",
@@ -229,8 +229,10 @@ def test_columns_of_the_real_tables(finished):
         "n_points",
         "n_dropped",
         "recall",
+        "recall_k",
+        "n_copies",
     ]
-    assert columns["id"][13:] == ["split", "class", "id_half", "id_quarter", "id_eighth", "reason"]
+    assert columns["id"][15:] == ["split", "class", "id_half", "id_quarter", "id_eighth", "reason"]
     assert columns["summary"] == [
         "study",
         "weight_decay",
@@ -287,3 +289,23 @@ def test_damaged_tables(tmp_path, content):
     assert done.returncode == 1
     assert done.stderr.startswith(f"plot_llid.py: {tmp_path}/s.csv: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_id_that_changes_with_scale_is_no_peak():
+    """Grokking's first attention layer: 64 from all points, 20 from a quarter of them."""
+
+    def scaled(estimate):
+        layer, points = estimate["source"]["layer"], (50, 25, 12)
+        ids = {"stem": (10.0, 8.0, 6.0), "pool": (5.0, 5.1, 5.2), "input": (50.0, 50.0, 50.0)}[layer]
+        ids = (36.0, 20.0, 11.7) if estimate["id"] == 64 else ids
+        return {**estimate, "decimated": [{"points": n, "id": of} for n, of in zip(points, ids, strict=True)]}
+
+    made = estimates(lambda w, d, seed, layer, at: {"stem": 64.0 if w == 0.1 else 11.0}.get(layer, 5.0))
+    ids, settings = id_table([scaled(estimate) for estimate in made])
+    summary = summary_table(ids, settings)
+    unstable = summary["weight_decay"] == 0.1
+    assert (summary.loc[unstable, "pid_layer"] == "pool").all()
+    assert (summary.loc[~unstable, "pid_layer"] == "stem").all()
+    said = "PID without stem: its ID is 20 from a quarter of the points and 64 from all"
+    assert (summary.loc[unstable, "reason"] == said).all()
+    assert summary.loc[~unstable, "reason"].isna().all()

@@ -29,7 +29,9 @@ def write_neighbors(path, by_class=False):
         for name, points in groups.items():
             indices, distances, report = find_neighbors(points, "exact", 3)
             decimated = decimate(points, indices, distances, 0)
-            neighbor_lists.write_lists(file.require_group(name), indices, distances, decimated, report)
+            neighbor_lists.write_lists(
+                file.require_group(name), np.arange(len(indices)), indices, distances, decimated, report
+            )
         neighbor_lists.seal_neighbors(file, {"study": "tiny"})
 
 

@@ -42,7 +42,7 @@ def measure(points, method="exact", k=8, chosen=SMALLEST):
             file["layers/x"] = points
         with open_layer(activations, "x") as (stored, _, _), h5py.File(neighbors, "w") as file:
             indices, distances, report = find_neighbors(stored, method, k)
-            write_lists(file, indices, distances, decimate(stored, indices, distances), report)
+            write_lists(file, np.arange(len(indices)), indices, distances, decimate(stored, indices, distances), report)
             found = {"pca": estimates.estimate(len(stored), pca, stored)}
         [(_, lists, report)], _ = read_neighbors(neighbors)
         for name, estimator in ESTIMATORS.items():

@@ -7,7 +7,7 @@ from pydantic import Field
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from actdim.estimators.result import TAILS, NoEstimate, log_ratios, require
+from actdim.estimators.result import TAILS, NoEstimate, log_ratios, require, require_continuous
 
 LOWEST, HIGHEST = 1e-3, 1e4  # dimensions to look between
 
@@ -23,6 +23,7 @@ def gride(lists, *, n1: Annotated[int, Field(ge=1, description="compares neighbo
     reached = lists.distances.shape[1]
     if reached < 2 * n1:
         raise NoEstimate(f"lists of {reached} neighbors, fewer than 2 n1 = {2 * n1}")
+    require_continuous(lists.distances)
     doubling = 2 ** np.arange(int(np.log2(reached)))
     scales = {int(first): at_scale(lists.distances, int(first)) for first in sorted({*doubling, n1})}
     if "reason" in scales[n1]:

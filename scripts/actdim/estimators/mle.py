@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import gammaincinv
 
-from actdim.estimators.result import TAILS, NoEstimate, require
+from actdim.estimators.result import TAILS, NoEstimate, require, require_continuous
 
 
 def mle(lists, *, k: Annotated[int, Field(ge=2, description="neighbors of each point")] = 20):
@@ -20,11 +20,10 @@ def mle(lists, *, k: Annotated[int, Field(ge=2, description="neighbors of each p
     distances = lists.distances[:, :k].astype(np.float64)
     if distances.shape[1] < k:
         raise NoEstimate(f"lists of {distances.shape[1]} neighbors, fewer than k = {k}")
+    require_continuous(distances)
     usable = distances[:, 0] > 0
     require(usable.sum())
     logarithms = np.log(distances[usable, -1:] / distances[usable, :-1])
     total = logarithms.sum()
-    if total == 0:
-        raise NoEstimate(f"all of the first {k} neighbors are equally far: the data are discrete")
     low, high = gammaincinv(logarithms.size, TAILS) / total
     return {"id": logarithms.size / total, "low": low, "high": high, "n_dropped": (~usable).sum()}

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from actdim.estimators.result import TAILS, NoEstimate, decimated_too, log_ratios, require
+from actdim.estimators.result import TAILS, NoEstimate, decimated_too, log_ratios, require, require_continuous
 
 
 def twonn(
@@ -23,6 +23,7 @@ def twonn(
     at the r-th: d = r / (sum of the lowest r + (N - r) times the r-th), in which the total is Gamma(r, d).
     Points with r1 = 0 (duplicates) are dropped. `decimated`: the same on a half, a quarter, an eighth of the points.
     """
+    require_continuous(lists.distances)
     decimated = decimated_too(lists.decimated, lambda distances: likeliest(distances, fraction))
     return {**likeliest(lists.distances, fraction), "decimated": decimated}
 

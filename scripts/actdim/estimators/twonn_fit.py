@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import ndtri
 
-from actdim.estimators.result import TAILS, decimated_too, log_ratios, require
+from actdim.estimators.result import TAILS, decimated_too, log_ratios, require, require_continuous
 from actdim.neighbors.subsets import first_two_within
 
 
@@ -33,6 +33,7 @@ def twonn_fit(
     `decimated`: the fit to a half, a quarter, an eighth of the points.
     """
     distances, indices, decimated = lists
+    require_continuous(distances)
     whole = fit_to_all(distances, fraction)
     rng = np.random.default_rng(seed)
     n = len(distances)

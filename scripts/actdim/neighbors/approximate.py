@@ -5,7 +5,7 @@ W. Dong, C. Moses, K. Li (2011). Efficient k-nearest neighbor graph construction
 
 import numpy as np
 
-from actdim.neighbors.audit import recall_of_first_two, true_first_two
+from actdim.neighbors.audit import recall_of_all, recall_of_first_two, true_neighbors
 from actdim.neighbors.exact import exact_neighbors, k_nearest, squared_distances
 from actdim.neighbors.pynndescent_cache import nn_descent_class
 
@@ -22,22 +22,23 @@ def audited_descent(points, k, seed, efforts):
     Raises NotSearchable; see exact.py.
     """
     if len(points) <= 2 * (k + 1):
-        return *exact_neighbors(points, k), report_of("exact", 1.0, ["too few points to approximate"])
+        return *exact_neighbors(points, k), report_of("exact", 1.0, 1.0, ["too few points to approximate"])
     points = np.ascontiguousarray(points, dtype=np.float64 if points.dtype == np.float64 else np.float32)
-    sample, true_distances = true_first_two(points, seed)
+    sample, true_distances = true_neighbors(points, k, seed)
     notes = []
     for effort in efforts:
         indices, distances = descend(points, k, seed, effort)
-        recall = recall_of_first_two(distances[sample, :2], true_distances)
+        recall = recall_of_first_two(distances[sample], true_distances)
         if recall >= TARGET_RECALL:
-            return indices, distances, report_of("pynndescent", recall, notes)
+            recall_k = recall_of_all(distances[sample], true_distances)
+            return indices, distances, report_of("pynndescent", recall, recall_k, notes)
         notes.append(f"recall {recall:.4f} at effort {effort}, below {TARGET_RECALL}")
-    return *exact_neighbors(points, k), report_of("exact", 1.0, notes)
+    return *exact_neighbors(points, k), report_of("exact", 1.0, 1.0, notes)
 
 
-def report_of(search, recall, notes):
+def report_of(search, recall, recall_k, notes):
     """Return the report of a search."""
-    return {"search": search, "recall": recall, "notes": "; ".join(notes)}
+    return {"search": search, "recall": recall, "recall_k": recall_k, "notes": "; ".join(notes)}
 
 
 def descend(points, k, seed, effort):

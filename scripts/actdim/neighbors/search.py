@@ -16,7 +16,8 @@ def find_neighbors(points, method, k, seed=0):
     points: (n, features) of any float type, an array, an open HDF5 data set or a StoredLayer; method: a key of METHODS;
     k: at most n - 1 are found; seed: of the random numbers of approximate methods.
     indices: (n, k) int32; distances: (n, k) float32, Euclidean, ascending, ties by index, the point itself left out.
-    report: the `method`; `search`, the method finally used; `recall` of the first two neighbors; `seconds`; `notes` on
+    report: the `method`; `search`, the method finally used; `recall` of the first two neighbors and
+    `recall_k` of all k; `seconds`; `notes` on
     what was tried before. Points without neighbors (fewer than three, a value that is not finite, ...) give k = 0 and
     the `reason` instead. The number of threads changes nothing but the time.
     Raises UserError where a StoredLayer is corrupt.
@@ -40,7 +41,7 @@ def auto(points, k, seed):
 
 def exact(points, k, seed=0):
     """Compare every point with all others; see exact.py. The seed is not used."""
-    return *exact_neighbors(points, k), {"search": "exact", "recall": 1.0}
+    return *exact_neighbors(points, k), {"search": "exact", "recall": 1.0, "recall_k": 1.0}
 
 
 def pynndescent(points, k, seed):

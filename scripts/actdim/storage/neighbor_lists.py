@@ -18,9 +18,12 @@ class Lists(NamedTuple):
     decimated: dict  # {part: (n // part, 2) distances to the first two neighbors in a random subset}
 
 
-def write_lists(group, indices, distances, decimated, report):
-    """Write neighbor lists and the report of their search to a group of an HDF5 file."""
-    group["indices"], group["distances"] = indices, distances
+def write_lists(group, rows, indices, distances, decimated, report):
+    """Write neighbor lists and the report of their search to a group of an HDF5 file.
+
+    rows: (n,) the rows of the layer that the lists are of, in whose order `indices` counts; copies have no list.
+    """
+    group["rows"], group["indices"], group["distances"] = rows, indices, distances
     for part, of_part in decimated.items():
         group[f"decimated/{part}"] = of_part
     note(group, {"k": indices.shape[1], **report})

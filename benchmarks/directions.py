@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from actdim import plugins, registry
 from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import normalize, on_device
-from actdim.measures.directions import observe, scores
+from actdim.measures.directions import accuracy_and_loss, describe_layer
 from actdim.training.reproducible import keep_memory, make_deterministic
 
 CASES = [  # model settings, shape of an image, layers
@@ -53,13 +53,13 @@ def main():
 
 def measure(model, name, samples):
     """Return the median seconds of (actdim, the plain loop), in turn, and check that they agree."""
-    layer = observe(model, name, samples)
+    layer = describe_layer(model, name, samples)
     random = torch.Generator().manual_seed(0)
     kept = (torch.rand((ABLATIONS, 1, len(layer.mean)), generator=random) < 0.5).float().to(samples.labels.device)
     rows = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
-        accuracy, _ = scores(model, layer, samples, kept, torch.zeros_like(kept))
+        accuracy, _ = accuracy_and_loss(model, layer, samples, kept, torch.zeros_like(kept))
         between = time.perf_counter()
         plain = one_by_one(model, name, samples, kept[:, 0])
         rows.append((between - begun, time.perf_counter() - between))

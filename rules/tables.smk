@@ -107,9 +107,9 @@ rule tabulate_predictors:
             category="tables",
             labels={"table": "predictors"},
         ),
-        reading=report(
+        findings=report(
             "results/tables/predictors.txt",
-            caption="../report/predictors_reading.rst",
+            caption="../report/findings.rst",
             category="tables",
             labels={"table": "predictors, in words"},
         ),
@@ -129,4 +129,4 @@ rule tabulate_predictors:
         "Correlating all measures with generalization."
     shell:
         "scripts/tabulate_predictors.py --measures {input.measures}"
-        " --predictors {output.predictors} --reading {output.reading} > {log} 2>&1"
+        " --predictors {output.predictors} --findings {output.findings} > {log} 2>&1"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from actdim import cli
 from actdim.storage.atomic import atomic_write
-from actdim.tables.columns import OF_SUMMARY
+from actdim.tables.columns import SUMMARY_COLUMNS
 from actdim.tables.files import read_csv
 from actdim.tables.overview import overview
 
@@ -20,7 +20,7 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the page")
     arguments = parser.parse_args()
 
-    summary = read_csv(arguments.summary, *OF_SUMMARY)
+    summary = read_csv(arguments.summary, *SUMMARY_COLUMNS)
     predictors = read_csv(arguments.predictors, "study", "sweep", "measure", "target", "spearman_low")
     figures = {figure.parent.name: figure for figure in arguments.figures}
     text = overview(summary, predictors, arguments.estimator, figures)

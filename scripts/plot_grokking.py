@@ -3,15 +3,15 @@
 
 from actdim import cli
 from actdim.figures import COLORS, arguments, label, of_all_samples, over_seeds, plt, rows_of, save, settings_in
-from actdim.tables.columns import METRICS, OF_SUMMARY
+from actdim.tables.columns import CHECKPOINT_METRICS, SUMMARY_COLUMNS
 from actdim.tables.files import read_csv
 from actdim.tables.sweeps import combinations
 
 
 def main():
     chosen = arguments(__doc__, "summary", "training")
-    summary = of_all_samples(read_csv(chosen.summary, *OF_SUMMARY), chosen)
-    training = rows_of(read_csv(chosen.training, "study", "checkpoint", *METRICS[:2]), study=chosen.study)
+    summary = of_all_samples(read_csv(chosen.summary, *SUMMARY_COLUMNS), chosen)
+    training = rows_of(read_csv(chosen.training, "study", "checkpoint", *CHECKPOINT_METRICS[:2]), study=chosen.study)
     columns = combinations(summary, settings_in(summary))
     figure, axes = plt.subplots(
         2, len(columns), figsize=(1 + 4.2 * len(columns), 6.4), sharex=True, sharey="row", squeeze=False

@@ -4,13 +4,13 @@
 import numpy as np
 from actdim import cli
 from actdim.figures import arguments, choose_panels, grid_of, label, of_all_samples, over_seeds, plt, save, settings_in
-from actdim.tables.columns import OF_ID
+from actdim.tables.columns import ID_COLUMNS
 from actdim.tables.files import read_csv
 
 
 def main():
     chosen = arguments(__doc__, "id")
-    rows = of_all_samples(read_csv(chosen.id, *OF_ID), chosen)
+    rows = of_all_samples(read_csv(chosen.id, *ID_COLUMNS), chosen)
     settings = settings_in(rows)
     figure, axes, placed = grid_of(choose_panels(rows, settings))
     checkpoints = sorted(rows["checkpoint"].unique())

@@ -3,7 +3,7 @@
 
 from actdim import cli
 from actdim.figures import MARKERS, arguments, correlation_text, label, of_all_samples, plt, save, settings_in
-from actdim.tables.columns import OF_SUMMARY
+from actdim.tables.columns import SUMMARY_COLUMNS
 from actdim.tables.correlations import correlate
 from actdim.tables.files import read_csv
 from actdim.tables.rows import last_checkpoint
@@ -12,7 +12,7 @@ from actdim.tables.sweeps import sweeps
 
 def main():
     chosen = arguments(__doc__, "summary")
-    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary, *OF_SUMMARY), chosen))
+    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary, *SUMMARY_COLUMNS), chosen))
     settings = settings_in(rows)
     figure, axis = plt.subplots(figsize=(6.4, 4.8))
     groups = [(label(name), key, runs) for name, key, runs in sweeps(rows, settings)] or [("all runs", None, rows)]

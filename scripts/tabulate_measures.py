@@ -10,7 +10,7 @@ from pathlib import Path
 
 from actdim import cli
 from actdim.storage.json_files import read_json
-from actdim.tables.columns import OF_SUMMARY
+from actdim.tables.columns import SUMMARY_COLUMNS
 from actdim.tables.files import read_csv, write_csv
 from actdim.tables.measures import MEASURE_COLUMNS, measures_table
 
@@ -23,7 +23,7 @@ def main():
     arguments = parser.parse_args()
 
     results = [read_json(path) for path in sys.stdin.read().split()]
-    table = measures_table(read_csv(arguments.summary, *OF_SUMMARY), arguments.estimator, results)
+    table = measures_table(read_csv(arguments.summary, *SUMMARY_COLUMNS), arguments.estimator, results)
     write_csv(table, arguments.output)
     print(f"{len(table)} rows, {len(results)} result files of other measures")
     print(table.groupby("study")[[*MEASURE_COLUMNS]].count().T.to_string())

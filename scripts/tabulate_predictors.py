@@ -7,7 +7,7 @@ from pathlib import Path
 from actdim import cli
 from actdim.storage.atomic import atomic_write
 from actdim.tables.files import read_csv, write_csv
-from actdim.tables.findings import reading
+from actdim.tables.findings import describe_findings
 from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.predictors import TARGETS, predictors_table
 
@@ -16,13 +16,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--measures", required=True, type=Path, help="the table of measures")
     parser.add_argument("--predictors", required=True, type=Path, help="the table of correlations")
-    parser.add_argument("--reading", required=True, type=Path, help="a text that reads it")
+    parser.add_argument("--findings", required=True, type=Path, help="what the table shows, in words")
     arguments = parser.parse_args()
 
     table = predictors_table(read_csv(arguments.measures, "study", "checkpoint", *MEASURE_COLUMNS, *TARGETS))
     write_csv(table, arguments.predictors)
-    with atomic_write(arguments.reading) as beside:
-        beside.write_text(reading(table))
+    with atomic_write(arguments.findings) as temporary:
+        temporary.write_text(describe_findings(table))
     print(f"{len(table)} correlations, {table['spearman_low'].notna().sum()} with intervals")
 
 

@@ -9,6 +9,7 @@ from actdim import registry
 from actdim.datasets.dataset import DataSet
 from actdim.datasets.device import Samples
 from actdim.measures import directions, selectivity
+from actdim.measures.settings import Directions
 from actdim.training import checkpoints
 from conftest import build_named
 from programs import run_program
@@ -63,15 +64,15 @@ def ablated(model, layer, samples, off, values):
 @pytest.mark.parametrize(("settings", "data", "name", "shared"), LAYERS)
 def test_the_same_as_one_ablation_at_a_time(settings, data, name, shared, clamp):
     model, samples = example(settings, data)
-    layer = directions.observe(model, name, samples)
-    assert layer.shared == shared
+    layer = directions.describe_layer(model, name, samples)
+    assert layer.shares == shared
     values = layer.mean if clamp == "mean" else torch.zeros_like(layer.mean)
     lost = directions.accuracy_lost(model, layer, samples, clamp)
     whole, _ = ablated(model, name, samples, torch.zeros(len(layer.mean), dtype=torch.bool), values)
     for unit in range(len(layer.mean)):
         alone, _ = ablated(model, name, samples, torch.arange(len(layer.mean)) == unit, values)
         assert lost[unit] == pytest.approx(whole - alone, abs=1e-9)
-    curve = directions.ablation_curve(model, layer, samples, clamp=clamp, orders=3, points=5, seed=0)
+    curve = directions.ablation_curve(model, layer, samples, Directions(clamp=clamp, orders=3, points=5))
     none, loss = ablated(model, name, samples, torch.zeros(len(layer.mean), dtype=torch.bool), values)
     assert (curve["accuracy"][0], curve["loss"][0]) == (pytest.approx(none), pytest.approx(loss, rel=1e-5))
     every, loss = ablated(model, name, samples, torch.ones(len(layer.mean), dtype=torch.bool), values)
@@ -82,7 +83,7 @@ def test_the_same_as_one_ablation_at_a_time(settings, data, name, shared, clamp)
 @pytest.mark.parametrize(("settings", "data", "name", "shared"), LAYERS)
 def test_means_and_deviations_of_units(settings, data, name, shared):
     model, samples = example(settings, data)
-    layer = directions.observe(model, name, samples)
+    layer = directions.describe_layer(model, name, samples)
     found = []
     handle = model.get_submodule(name).register_forward_hook(lambda module, arguments, output: found.append(output))
     with torch.no_grad():
@@ -92,7 +93,7 @@ def test_means_and_deviations_of_units(settings, data, name, shared):
     by_unit = output.transpose(0, 1).flatten(1)
     torch.testing.assert_close(layer.mean, by_unit.mean(1), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(layer.std, by_unit.std(1, correction=0), atol=1e-5, rtol=1e-4)
-    means = directions.activations_of_units(model, name, samples)
+    means = directions.mean_activations(model, name, samples)
     torch.testing.assert_close(means, output.flatten(2).mean(2) if output.ndim > 2 else output, atol=1e-5, rtol=1e-4)
 
 
@@ -122,8 +123,8 @@ def test_redundant_units_are_no_single_directions():
     curves = {}
     for copies, idle in ((10, 0), (1, 9)):
         model = Sign(copies, idle)
-        layer = directions.observe(model, "units", samples)
-        curves[copies] = directions.ablation_curve(model, layer, samples, clamp="mean", orders=200, points=21, seed=0)
+        layer = directions.describe_layer(model, "units", samples)
+        curves[copies] = directions.ablation_curve(model, layer, samples, Directions(clamp="mean", orders=200))
         assert curves[copies]["fraction"] == pytest.approx(np.linspace(0, 1, 11)), "no more points than units"
     assert curves[10]["accuracy"] == pytest.approx([1.0] * 10 + [0.5])
     assert curves[10]["area"] == pytest.approx(0.975)
@@ -134,7 +135,7 @@ def test_redundant_units_are_no_single_directions():
 
 def test_the_mean_of_a_constant_unit_costs_nothing_and_zero_does():
     model, samples = Sign(1, idle=1), signs()
-    layer = directions.observe(model, "units", samples)
+    layer = directions.describe_layer(model, "units", samples)
     assert directions.accuracy_lost(model, layer, samples, "mean") == pytest.approx([0.5, 0])
     assert directions.accuracy_lost(model, layer, samples, "zero") == pytest.approx([0.5, 0.5])
 
@@ -142,15 +143,15 @@ def test_the_mean_of_a_constant_unit_costs_nothing_and_zero_does():
 def test_noise_costs_what_its_law_says():
     """A unit at -1 or 1 has standard deviation 1, so noise of strength s flips its sign with probability Phi(-1/s)."""
     model, samples = Sign(1), signs()
-    layer = directions.observe(model, "units", samples)
+    layer = directions.describe_layer(model, "units", samples)
     assert layer.std.item() == pytest.approx(1)
     noise = [0, 0.5, 1.0, 2.0]
-    curve = directions.noise_curve(model, layer, samples, noise=noise, draws=10, seed=0)
+    curve = directions.noise_curve(model, layer, samples, Directions(noise=noise))
     assert curve["accuracy"][0] == 1.0
     assert curve["accuracy"][1:] == pytest.approx(stats.norm.cdf(1 / np.array(noise[1:])), abs=0.02)
-    again = directions.noise_curve(model, layer, samples, noise=noise, draws=10, seed=0)
+    again = directions.noise_curve(model, layer, samples, Directions(noise=noise))
     assert again == curve
-    assert directions.noise_curve(model, layer, samples, noise=noise, draws=10, seed=1) != curve
+    assert directions.noise_curve(model, layer, samples, Directions(noise=noise, seed=1)) != curve
 
 
 def test_class_selectivity():
@@ -194,7 +195,7 @@ def probed(finished, tmp_path_factory):
     def run(layer, *settings):
         options = [part for setting in settings for part in ("--set", setting)]
         return run_program(
-            "ablate_directions", *options, checkpoint=checkpoint, layer=layer, output=folder / "out.json"
+            "measure_directions", *options, checkpoint=checkpoint, layer=layer, output=folder / "out.json"
         )
 
     return folder / "out.json", run
@@ -209,7 +210,7 @@ def test_by_hand(probed):
     assert found["source"]["study"] == "tiny"
     assert found["source"]["weight_norm"] > 0
     assert found["settings"]["samples"] == 200
-    assert found["made_by"]["program"] == "ablate_directions.py"
+    assert found["made_by"]["program"] == "measure_directions.py"
     for split in ("train", "validation"):
         assert 0 < found["area"][split] < 1
         assert len(found["ablation"][split]["accuracy"]) == 17
@@ -232,7 +233,7 @@ def test_by_hand(probed):
 def test_mistakes_are_one_line(probed, arguments, message):
     done = probed[1](*arguments)
     assert done.returncode == 1
-    assert done.stderr == f"ablate_directions.py: {message}\n"
+    assert done.stderr == f"measure_directions.py: {message}\n"
 
 
 def test_units_without_a_selectivity_have_a_reason(probed):
@@ -242,7 +243,7 @@ def test_units_without_a_selectivity_have_a_reason(probed):
     found = json.loads(output.read_text())
     assert found["mean_selectivity"] is None
     assert 0 < found["area"]["train"] < 1
-    assert found["reason"] == "no unit has a class selectivity, for each is negative on a sample, or 0 on all"
+    assert found["reason"] == "class selectivity is undefined: every unit is negative on some sample or zero on all"
     assert run("hidden1", "orders=1", "samples=200", "noise=[0]").returncode == 0
     assert json.loads(output.read_text())["reason"] is None
 
@@ -253,7 +254,7 @@ def test_a_diverged_model_has_a_reason(finished, tmp_path):
     state["model"]["hidden1.0.weight"][0, 0] = float("nan")
     checkpoints.save(tmp_path / "00004.pt", state)
     output = tmp_path / "out.json"
-    done = run_program("ablate_directions", checkpoint=tmp_path / "00004.pt", layer="hidden1", output=output)
+    done = run_program("measure_directions", checkpoint=tmp_path / "00004.pt", layer="hidden1", output=output)
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())
     assert found["area"] == {"train": None, "validation": None}

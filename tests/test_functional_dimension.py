@@ -46,14 +46,14 @@ def normal(*shape):
 
 
 def measure(model, inputs, memory=GB, tolerance=None, probabilities=False):
-    return fd.batch_dimension(fd.function_of(model, inputs[:1], probabilities), inputs, memory, tolerance)
+    return fd.batch_dimension(fd.make_function(model, inputs[:1], probabilities), inputs, memory, tolerance)
 
 
 def dense(model, inputs):
     """Return the Jacobian (n * outputs, parameters) by autograd, one output at a time."""
     model = model.double().eval()
     parameters = [values for values in model.parameters() if values.requires_grad]
-    logits = model(fd.as_double(inputs)).flatten()
+    logits = model(fd.as_float64(inputs)).flatten()
     rows = [torch.autograd.grad(one, parameters, retain_graph=True, materialize_grads=True) for one in logits]
     return torch.stack([torch.cat([part.flatten() for part in row]) for row in rows]).numpy()
 
@@ -147,7 +147,7 @@ def test_probabilities_lose_one_of_each_sample():
 
 def test_full_dimension_of_a_small_network():
     model = relu_network(4)
-    function = fd.function_of(model, torch.zeros(1, 4))
+    function = fd.make_function(model, torch.zeros(1, 4))
     draw = fd.draw_inputs(3 * normal(10, 4), 0, seed=0)
     result = fd.full_dimension(function, draw, 2, GB)
     ranks = [point["rank"] for point in result["curve"]]
@@ -165,7 +165,7 @@ def test_full_dimension_stays_below_what_a_dead_neuron_leaves():
     with torch.no_grad():
         model[0].weight[2], model[0].bias[2] = 0, -1
     result = fd.full_dimension(
-        fd.function_of(model, torch.zeros(1, 4)), fd.draw_inputs(normal(10, 4), 0, seed=0), 100, GB
+        fd.make_function(model, torch.zeros(1, 4)), fd.draw_inputs(normal(10, 4), 0, seed=0), 100, GB
     )
     ranks = [point["rank"] for point in result["curve"]]
     assert ranks[-1] == ranks[-2] == 5 * (5 + 3 - 1) + 3
@@ -174,7 +174,7 @@ def test_full_dimension_stays_below_what_a_dead_neuron_leaves():
 
 
 def test_full_dimension_says_where_memory_ended():
-    function = fd.function_of(relu_network(), torch.zeros(1, 4))
+    function = fd.make_function(relu_network(), torch.zeros(1, 4))
     result = fd.full_dimension(function, fd.draw_inputs(normal(10, 4), 0, seed=0), 1, 40_000)
     assert not result["complete"]
     assert "set memory higher" in result["reason"]
@@ -218,19 +218,19 @@ def test_blocks_have_the_singular_values_of_the_whole(name, tall):
     model = trained(data, name=name, **settings)
     columns = sum(values.numel() for values in model.parameters())
     inputs = inputs_of(data, 3 * columns // data.classes if tall else columns // data.classes // 8)
-    function = fd.function_of(model, inputs[:1])
+    function = fd.make_function(model, inputs[:1])
     wanted = np.linalg.svd(matrix := dense(model, inputs), compute_uv=False)
     assert (matrix.shape[0] > matrix.shape[1]) == tall
-    lines = partial(fd.lines_at_once, function, *sorted(matrix.shape), function.outputs if tall else 1)
+    lines = partial(fd.choose_height, function, *sorted(matrix.shape), function.outputs if tall else 1)
     assert lines(GB) == max(matrix.shape)
     least = next(memory for memory in np.geomspace(1e3, 1e9, 200) if suffices(lines, memory))
     assert lines(least) < max(matrix.shape)
     for memory in (GB, 1.4 * least, least):
-        found = fd.singular_values(function, fd.as_double(inputs), memory)
+        found = fd.singular_values(function, fd.as_float64(inputs), memory)
         np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-13 * wanted[0])
-        assert fd.judge(found, matrix.shape)["rank"] == np.linalg.matrix_rank(matrix)
+        assert fd.numerical_rank(found, matrix.shape)["rank"] == np.linalg.matrix_rank(matrix)
     with pytest.raises(UserError, match="set memory higher, or samples lower"):
-        fd.singular_values(function, fd.as_double(inputs), 0.9 * least)
+        fd.singular_values(function, fd.as_float64(inputs), 0.9 * least)
 
 
 def suffices(lines, memory):
@@ -252,14 +252,14 @@ def test_a_triangle_keeps_small_singular_values(height):
     def fill(target, start):
         target[:] = torch.from_numpy(matrix[start : start + len(target)])
 
-    factor = fd.triangle(fill, 15, 91, min(height, 91))
+    factor = fd.reduce_to_triangle(fill, 15, 91, min(height, 91))
     assert factor.shape == (15, 15)
     np.testing.assert_allclose(torch.linalg.svdvals(factor), wanted, rtol=1e-2)
 
 
 def test_the_rank_is_that_of_numpy_and_can_be_judged():
     values = torch.tensor([4, 2, 1e-3, 1e-12, 1e-15, 0], dtype=torch.float64)
-    judged = fd.judge(values, (10, 6))
+    judged = fd.numerical_rank(values, (10, 6))
     assert judged["rank"] == 4
     assert judged["relative_tolerance"] == 10 * np.finfo(float).eps
     assert judged["tolerance"] == 4 * judged["relative_tolerance"]
@@ -267,12 +267,12 @@ def test_the_rank_is_that_of_numpy_and_can_be_judged():
     assert judged["last_kept"] == [4, 2, 1e-3, 1e-12]
     assert judged["first_dropped"] == [1e-15, 0]
     assert judged["gap"] == pytest.approx(1000)
-    coarse = fd.judge(values, (10, 6), 1e-6)
+    coarse = fd.numerical_rank(values, (10, 6), 1e-6)
     assert (coarse["rank"], coarse["tolerance"]) == (3, 4e-6)
     assert coarse["gap"] == pytest.approx(1e9)
-    assert fd.judge(values[:3], (10, 3))["gap"] is None
-    assert fd.judge(values * torch.nan, (10, 6)) == {"rank": None, "reason": "the derivatives are not finite"}
-    nothing = fd.judge(torch.zeros(3, dtype=torch.float64), (10, 3))
+    assert fd.numerical_rank(values[:3], (10, 3))["gap"] is None
+    assert fd.numerical_rank(values * torch.nan, (10, 6)) == {"rank": None, "reason": "the derivatives are not finite"}
+    nothing = fd.numerical_rank(torch.zeros(3, dtype=torch.float64), (10, 3))
     assert (nothing["rank"], nothing["gap"]) == (0, None)
 
 
@@ -337,7 +337,7 @@ from actdim.measures import functional_dimension as fd
 torch.set_num_threads(1)
 model = torch.nn.Sequential(torch.nn.Linear(500, 300), torch.nn.ReLU(), torch.nn.Linear(300, 4))
 inputs = torch.randn(100, 500).double()
-function = fd.function_of(model, inputs[:1])
+function = fd.make_function(model, inputs[:1])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 fd.singular_values(function, inputs[:2], 1e9)
 before = peak()
@@ -352,11 +352,11 @@ print(peak() - before)
 def test_a_batch_is_the_same_each_time():
     split = Split(np.arange(50, dtype=np.float32).reshape(50, 1), np.zeros(50, int), np.arange(50))
     samples = on_device(split, NUMBERS, "cpu")
-    chosen = fd.choose(samples, 20, seed=1).flatten().tolist()
-    assert chosen == sorted(set(chosen)) == fd.choose(samples, 20, seed=1).flatten().tolist()
+    chosen = fd.choose_inputs(samples, 20, seed=1).flatten().tolist()
+    assert chosen == sorted(set(chosen)) == fd.choose_inputs(samples, 20, seed=1).flatten().tolist()
     assert len(chosen) == 20
-    assert chosen != fd.choose(samples, 20, seed=2).flatten().tolist()
-    assert len(fd.choose(samples, 100, seed=1)) == 50
+    assert chosen != fd.choose_inputs(samples, 20, seed=2).flatten().tolist()
+    assert len(fd.choose_inputs(samples, 100, seed=1)) == 50
 
 
 # The program
@@ -366,7 +366,7 @@ def program(folder, *sets, checkpoint="00004.pt"):
     """Run the program on a checkpoint; return the finished process."""
     options = [part for pair in sets for part in ("--set", pair)]
     output = folder / "dimension.json"
-    return run_program("functional_dimension", *options, checkpoint=folder / checkpoint, output=output)
+    return run_program("measure_functional_dimension", *options, checkpoint=folder / checkpoint, output=output)
 
 
 @pytest.fixture(scope="module")
@@ -395,7 +395,7 @@ def test_by_hand(checkpoints):
     assert result["source"]["checkpoint"] == 4
     assert result["source"]["split"] == "train"
     assert 0 < result["source"]["validation_accuracy"] < 1
-    assert result["made_by"]["program"] == "functional_dimension.py"
+    assert result["made_by"]["program"] == "measure_functional_dimension.py"
     first = (checkpoints / "dimension.json").read_bytes()
     program(checkpoints, "samples=20", "full=true", "seed=3")
     assert (checkpoints / "dimension.json").read_bytes() == first
@@ -414,5 +414,5 @@ def test_mistakes_are_one_line(checkpoints, setting, checkpoint, message):
     done = program(checkpoints, setting, checkpoint=checkpoint)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("functional_dimension.py: ")
+    assert done.stderr.startswith("measure_functional_dimension.py: ")
     assert message in done.stderr

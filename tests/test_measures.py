@@ -12,8 +12,8 @@ import pytest
 from actdim.errors import UserError
 from actdim.storage.json_files import write_json
 from actdim.tables import measures, predictors
-from actdim.tables.columns import METRICS
-from actdim.tables.findings import reading
+from actdim.tables.columns import CHECKPOINT_METRICS
+from actdim.tables.findings import describe_findings
 from actdim.tables.id import id_table
 from actdim.tables.summary import summary_table
 from conftest import ROOT, STUDY
@@ -52,7 +52,7 @@ def ablated(layer, validation, selectivity=0.25, **of):
     area = {"train": 0.9, "validation": validation}
     return {
         **{"area": area, "mean_selectivity": selectivity, "layer": layer, "source": source(**of)},
-        **made_by("ablate_directions"),
+        **made_by("measure_directions"),
     }
 
 
@@ -63,7 +63,7 @@ def components(ratio, feeds_classifier=True, **of):
 
 def dimension(over_bound, **of):
     """Return the content of a file of a functional dimension."""
-    return {"over_bound": over_bound, "source": source(**of), **made_by("functional_dimension")}
+    return {"over_bound": over_bound, "source": source(**of), **made_by("measure_functional_dimension")}
 
 
 def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
@@ -113,13 +113,15 @@ def test_a_diverged_run_harms_no_other():
     def diverge(estimate):
         if estimate["source"]["chosen"]["weight_decay"] == 0.1:
             estimate["id"] = None
-            estimate["source"] |= dict.fromkeys([*METRICS])
+            estimate["source"] |= dict.fromkeys([*CHECKPOINT_METRICS])
 
     lost = ablated("stem", None, None, weight_decay=0.1) | {"area": {"train": None, "validation": None}}
-    lost["source"] |= dict.fromkeys([*METRICS])
+    lost["source"] |= dict.fromkeys([*CHECKPOINT_METRICS])
     table = measures.measures_table(summarized(diverge), "twonn", [lost, ablated("stem", 0.2)])
     of_lost = table["weight_decay"] == 0.1
-    assert table.loc[of_lost, [*measures.MEASURE_COLUMNS, *METRICS, "generalization_gap"]].isna().all(axis=None)
+    assert (
+        table.loc[of_lost, [*measures.MEASURE_COLUMNS, *CHECKPOINT_METRICS, "generalization_gap"]].isna().all(axis=None)
+    )
     assert table.loc[~of_lost, ["llid", "generalization_gap"]].notna().all(axis=None)
     assert table["validation_ablation_area"].notna().sum() == 1
     found = predictors.predictors_table(through_csv(table))
@@ -185,7 +187,7 @@ def made_predictors(*rows):
 
 def items(table):
     """Return the items of the text on one study and target, each as one line."""
-    *_, section = reading(table).split("\n\n")
+    *_, section = describe_findings(table).split("\n\n")
     _, _, text = section.split("\n", 2)
     return [" ".join(item.split()) for item in text.removeprefix("- ").split("\n- ")]
 
@@ -207,15 +209,15 @@ def test_the_reading_says_what_the_intervals_allow():
         ("dropout at weight_decay=9", "mean_selectivity", 4, 1, None, None),
     )
     assert items(table) == [
-        "Over all 14 runs the interval leaves out 0 for LLID (-0.90; -0.98 to -0.70), PID (0.50; 0.20 to 0.75) and"
+        "Over all 14 runs, the interval excludes 0 for LLID (-0.90; -0.98 to -0.70), PID (0.50; 0.20 to 0.75) and"
         " weight norm (0.30; 0.10 to 0.60).",
-        "It holds 0 for mean selectivity.",
-        "The largest |r| is that of LLID; PID cannot be told apart from it.",
-        "The same sign within the sweep of weight_decay only, not seen within the sweep of dropout: LLID.",
-        "Not seen within the sweeps of weight_decay and dropout, so it may come from what differs between sweeps: PID.",
-        "The same sign within the sweep of weight_decay only, the opposite sign within the sweep of dropout: weight"
-        " norm.",
-        "Not over all runs, but in a part of them: mean selectivity (positive within the sweep of dropout).",
+        "It includes 0 for mean selectivity.",
+        "The largest |r| is that of LLID; its interval overlaps with that of PID.",
+        "The same sign within the sweep of weight_decay, no clear sign within the sweep of dropout: LLID.",
+        "No clear sign within the sweeps of weight_decay and dropout, so differences between sweeps may be the cause:"
+        " PID.",
+        "The same sign within the sweep of weight_decay, the opposite sign within the sweep of dropout: weight norm.",
+        "Not over all runs, but within single sweeps: mean selectivity (positive within the sweep of dropout).",
     ]
 
 
@@ -228,21 +230,21 @@ def test_the_reading_of_one_sweep_and_of_several_checkpoints():
     )
     table["checkpoint"] = [2, 1, 2, 1]
     assert items(table) == [
-        "Over all runs (6 to 8) the interval leaves out 0 for LLID (-0.90; -0.98 to -0.70).",
-        "It holds 0 for PID.",
-        "The largest |r| is that of LLID; every other is weaker.",
-        "All runs are one sweep, of weight_decay.",
-        "Taken at different checkpoints: LLID at 2; PID at 1.",
+        "Over all runs (6 to 8), the interval excludes 0 for LLID (-0.90; -0.98 to -0.70).",
+        "It includes 0 for PID.",
+        "The largest |r| is that of LLID; the intervals of all others are below its interval.",
+        "All runs belong to one sweep, of weight_decay.",
+        "Measured at different checkpoints: LLID at 2; PID at 1.",
     ]
 
 
 def test_the_reading_claims_nothing_without_intervals():
     few = made_predictors(("all", "llid", 5, -1.0, None, None), ("weight_decay", "llid", 5, -1.0, None, None))
-    assert items(few) == ["Too few runs, or values that do not vary: nothing can be said."]
+    assert items(few) == ["No intervals: too few runs, or values that do not vary."]
     unclear = made_predictors(("all", "llid", 9, -0.3, -0.8, 0.3), ("all", "pid", 9, 0.9, -0.1, 1))
     assert items(unclear)[:2] == [
-        "Over all 9 runs every interval holds 0: no measure is shown to go with it.",
-        "No single sweep has runs enough to look within.",
+        "Over all 9 runs, every interval includes 0: no measure is shown to correlate with it.",
+        "No single sweep has enough runs for an interval.",
     ]
 
 
@@ -252,7 +254,7 @@ def test_programs_on_probes_of_the_real_workflow(finished, tmp_path):
     table = pd.read_csv(folder / "measures.csv")
     assert table[["llid", "pid", "participation_ratio", "weight_norm", "generalization_gap"]].notna().all(axis=None)
     assert table[[*ABLATION, "functional_dimension_over_bound"]].isna().all(axis=None)
-    assert "Too few runs" in (folder / "predictors.txt").read_text()
+    assert "too few runs" in (folder / "predictors.txt").read_text()
     assert "predictors.txt" in (finished.folder / "results/report.html").read_text()
     assert pd.read_csv(folder / "predictors.csv").query("sweep == 'weight_decay'").n.max() == 3
 
@@ -263,7 +265,7 @@ def test_programs_on_probes_of_the_real_workflow(finished, tmp_path):
     command = (
         f"printf '%s\\n' {tmp_path}/*.json | scripts/tabulate_measures.py --summary {folder}/summary.csv"
         f" --estimator twonn --output {tmp_path}/m.csv && scripts/tabulate_predictors.py --measures {tmp_path}/m.csv"
-        f" --predictors {tmp_path}/p.csv --reading {tmp_path}/p.txt && scripts/plot_predictors.py"
+        f" --predictors {tmp_path}/p.csv --findings {tmp_path}/p.txt && scripts/plot_predictors.py"
         f" --predictors {tmp_path}/p.csv --svg {tmp_path}/p.svg --png {tmp_path}/p.png"
     )
     done = finished.run("bash", "-c", command)
@@ -296,7 +298,7 @@ def test_measures_of_checkpoints_in_the_workflow(done):
         done.write(study, functional_dimension={"samples": 30, "split": "validation"})
         planned = done.planned()
         assert not {"train", "dump_activations", "find_neighbors", "estimate_id"} & planned.keys()
-        return [planned.get(rule, 0) for rule in ("ablate_directions", "functional_dimension")]
+        return [planned.get(rule, 0) for rule in ("measure_directions", "measure_functional_dimension")]
 
     assert planned(study) == [3, 6]
     run = "results/tiny/weight_decay~0/seed~0"

@@ -24,8 +24,8 @@ def with_ties(n):
 @pytest.mark.parametrize("columns", [gaussians(12, 0.6), with_ties(12), with_ties(40)], ids=["no ties", "ties", "40"])
 def test_every_resample_as_scipy_has_it(columns):
     x, y = (column.to_numpy() for column in columns)
-    counts = predictors.resamples(len(x))[:200].astype(int)
-    found = predictors.resampled(x, y, counts)
+    counts = predictors.draw_resamples(len(x))[:200].astype(int)
+    found = predictors.correlations_of_resamples(x, y, counts)
     for row, count in zip(found.T, counts, strict=True):
         drawn = np.repeat(np.arange(len(x)), count)
         expected = [test(x[drawn], y[drawn]).statistic for test in SCIPYS.values()]
@@ -47,7 +47,7 @@ def test_values_and_intervals_as_scipy_has_them(kind, columns):
         method="percentile",
         rng=np.random.default_rng(1),
     ).confidence_interval
-    low, high = (found[name] for name in predictors.ends_of(kind))
+    low, high = (found[name] for name in predictors.interval_names(kind))
     assert (low, high) == pytest.approx(tuple(interval), abs=0.04)
     assert -1 <= low < found[kind] < high <= 1
 

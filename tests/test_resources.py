@@ -85,7 +85,7 @@ def test_a_bigger_study_asks_for_more(outspoken):
     memory = {rule for rule in small if big[rule][0] > small[rule][0]}
     time = {rule for rule in small if big[rule][1] > small[rule][1]}
     assert memory == small.keys()
-    assert time >= {"train", "find_neighbors", "estimate_pca", "ablate_directions", "functional_dimension"}
+    assert time >= {"train", "find_neighbors", "estimate_pca", "measure_directions", "measure_functional_dimension"}
     on_gpu = most(outspoken, bigger, "--set-resources", "train:gpu=1")
     assert on_gpu["train"][1] < big["train"][1] / 5
     assert on_gpu["train"][0] > big["train"][0], "CUDA takes memory"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from actdim.tables.columns import METRICS
+from actdim.tables.columns import CHECKPOINT_METRICS
 from actdim.tables.correlations import correlations_table
 from actdim.tables.id import id_table
 from actdim.tables.summary import summary_table
@@ -61,7 +61,7 @@ def test_summary():
     assert (row.pid, row.pid_layer) == (21, "stem"), "the data are no layer"
     assert row.pid_over_llid == pytest.approx(3)
     assert row.validation_accuracy == pytest.approx(0.8)
-    fixed = ["llid", "pid", "pid_layer", "pid_over_llid", *METRICS]
+    fixed = ["llid", "pid", "pid_layer", "pid_over_llid", *CHECKPOINT_METRICS]
     assert set(fixed) | {"study", "seed", "checkpoint", "estimator"} <= set(summary.columns)
 
 
@@ -205,7 +205,7 @@ def test_without_the_layer_that_feeds_the_classifier_the_table_says_so():
     summary = summary_table(ids, settings)
     assert summary["llid"].isna().all()
     assert (summary["pid_layer"] == "stem").all()
-    assert set(summary["reason"]) == {"LLID: the layer that feeds the classifier is not among those measured"}
+    assert set(summary["reason"]) == {"LLID: the layer that feeds the classifier is not measured"}
 
 
 def test_columns_of_the_real_tables(finished):

@@ -10,7 +10,7 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.storage.atomic import atomic_write
-from actdim.tables.columns import OF_SUMMARY, settings_in
+from actdim.tables.columns import SUMMARY_COLUMNS, settings_in
 from actdim.tables.files import read_csv
 from actdim.tables.rows import last_checkpoint, shown_split
 from actdim.tables.sweeps import combinations, sweeps
@@ -74,7 +74,7 @@ def of_all_samples(table, chosen):
 
 def at_the_end(chosen):
     """Return (the study's rows of the summary at its last checkpoint, its sweeps); UserError where it has none."""
-    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary, *OF_SUMMARY), chosen))
+    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary, *SUMMARY_COLUMNS), chosen))
     panels = list(sweeps(rows, settings_in(rows)))
     if not panels:
         raise UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")

@@ -32,14 +32,14 @@ TABLES = "--id out/id.csv --summary out/summary.csv --correlations out/correlati
 FIGURE = "--study tiny --estimator twonn --svg out/x.svg --png out/x.png"
 MEASURES = "tabulate_measures --summary tables/summary.csv --estimator twonn --output out/measures.csv"
 GROKKING = f"plot_grokking --summary tables/summary.csv --training tables/training.csv {FIGURE}"
-PREDICTORS = "tabulate_predictors --measures tables/measures.csv --predictors out/predictors.csv --reading out/x.txt"
+PREDICTORS = "tabulate_predictors --measures tables/measures.csv --predictors out/predictors.csv --findings out/x.txt"
 
 # (file to damage, command that reads it, files whose names the command reads from standard input)
 READERS = [
     (f"{RUN}/to~1/00001.pt", f"train --study tiny.yaml --set weight_decay=0 --continue {RUN}/to~1 --output out/to~2"),
     (LAST, f"dump_activations --checkpoint {LAST} --output out/x.h5"),
-    (LAST, f"ablate_directions --checkpoint {LAST} --layer hidden2 --set orders=2 --output out/x.json"),
-    (LAST, f"functional_dimension --checkpoint {LAST} --set samples=3 --output out/x.json"),
+    (LAST, f"measure_directions --checkpoint {LAST} --layer hidden2 --set orders=2 --output out/x.json"),
+    (LAST, f"measure_functional_dimension --checkpoint {LAST} --set samples=3 --output out/x.json"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --output out/x.h5"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --method pynndescent --output out/x.h5"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --by-class --output out/x.h5"),
@@ -98,8 +98,8 @@ def made(tmp_path_factory):
             do(f"estimate_id --neighbors {name}/n.h5 --estimator twonn --output {name}/twonn-{layer}.json")
             do(f"estimate_pca {search} --output {name}/pca-{layer}.json")
     do(f"find_neighbors --activations {RUN}/a.h5 --layer hidden2 --by-class --output {RUN}/c.h5")
-    do(f"ablate_directions --checkpoint {LAST} --layer hidden2 --set orders=2 --output {RUN}/directions.json")
-    do(f"functional_dimension --checkpoint {LAST} --set samples=3 --output {RUN}/dimension.json")
+    do(f"measure_directions --checkpoint {LAST} --layer hidden2 --set orders=2 --output {RUN}/directions.json")
+    do(f"measure_functional_dimension --checkpoint {LAST} --set samples=3 --output {RUN}/dimension.json")
     do(f"tabulate_id {TABLES.replace('out/', 'tables/')}", *IDS)
     do("tabulate_training --output tables/training.csv", *STAGES)
     do(MEASURES.replace("out/", "tables/"), *PROBES)

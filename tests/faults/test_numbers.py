@@ -153,8 +153,8 @@ def test_the_run_ends_with_what_is_missing(odd):
 def missing_values(stderr):
     """Return the lines in which Snakemake reports missing values."""
     lines = stderr.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("Values are missing"))
-    return [line for line in lines[start:] if line.startswith(("Values are", "tiny: "))]
+    start = next(i for i, line in enumerate(lines) if line.startswith("Some values are missing"))
+    return [line for line in lines[start:] if line.startswith(("Some values", "tiny: "))]
 
 
 def test_a_run_that_lacks_nothing_says_nothing(done):

@@ -5,7 +5,7 @@ import re
 import yaml
 from conftest import ROOT, Project
 
-ALONE = {"train", "functional_dimension"}  # long enough for a submission of their own
+ALONE = {"train", "measure_functional_dimension"}  # long enough for a submission of their own
 
 
 def test_every_rule_of_small_jobs_is_in_a_group():

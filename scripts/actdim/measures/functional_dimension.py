@@ -1,14 +1,18 @@
 """The functional dimension: in how many directions the parameters can move what the network computes.
 
-The batch functional dimension is the rank of the Jacobian of the outputs on a batch with respect to all parameters
-(Bona-Pellissier, Malgouyres and Bachoc 2024, arXiv 2402.08269). It does not change when neurons are permuted, nor
-when what goes into a ReLU neuron is multiplied by a positive number and what comes out of it divided by that; so each
-hidden ReLU neuron takes one off the number of parameters. The computable full functional dimension is that rank on
-as many random inputs as it takes until it grows no more.
+The batch functional dimension is the rank of the Jacobian of the outputs on a batch with respect to all parameters, a
+matrix (n * outputs, parameters) (Bona-Pellissier, Malgouyres and Bachoc 2024, arXiv 2402.08269). It stays the same when
+neurons are permuted, and when the inputs of a ReLU neuron are multiplied by a positive number and its outputs divided
+by it; the latter takes one dimension off the number of parameters for each hidden ReLU neuron. The computable full
+functional dimension is the rank on a batch of random inputs so large that more inputs do not raise it.
 
-In floating point a rank is a decision, so the singular values on both sides of it are given with it. That of the
-logits is a clear one, mostly. That of the probabilities falls while a network grows sure, for where softmax saturates
-derivatives shrink toward the rounding, one after the other and without a gap.
+In floating point a rank is a decision, so the singular values on both sides of it are given, too. For logits the
+decision is mostly clear. For probabilities the rank falls as a network grows confident: where softmax saturates, the
+derivatives shrink toward the rounding error, one after the other and without a gap.
+
+The Jacobian is reduced block by block to a triangle with the same singular values, so that it never lies in memory as a
+whole: derivatives of some samples (`jacobian`) fill a block (`fill_rows`, `fill_columns`), QR decompositions fold block
+after block into the triangle (`reduce_to_triangle`), and the triangle's singular values give the rank.
 """
 
 import copy
@@ -24,18 +28,10 @@ from actdim.datasets.device import normalize
 from actdim.errors import UserError
 
 BYTES = torch.float64.itemsize
-
-
 SHOWN = 5  # singular values on each side of the tolerance
-
-
-CHUNK = 1 << 26  # bytes of derivatives at once, for more is no faster
-
-
+CHUNK = 1 << 26  # bytes of derivatives at once; more is no faster
 COPIES = 4  # of a sample's derivatives and activations that torch.func holds at once, at most
-
-
-PASSING = (nn.Dropout, nn.Flatten, nn.Identity)  # in evaluation they leave values as they are
+PASSING = (nn.Dropout, nn.Flatten, nn.Identity)  # these leave values as they are in evaluation
 
 
 class Function(NamedTuple):
@@ -48,59 +44,48 @@ class Function(NamedTuple):
     probabilities: bool  # the outputs are the softmax of what the model returns, not that itself
 
 
-def function_of(model, sample, probabilities=False):
-    """Return a model as a Function; the model stays as it is. sample: (1, *shape), as the model reads it."""
-    sizes = {name: values.numel() for name, values in model.named_parameters() if values.requires_grad}
-    model = copy.deepcopy(model).double().eval().requires_grad_(False)
-    return Function(model, sizes, *count_values(model, as_double(sample)), probabilities)
+def measure_functional_dimension(model, samples, vocabulary, settings):
+    """Return the functional dimension of a model as plain values: on a batch and, if `settings.full`, on random inputs.
 
-
-def as_double(inputs):
-    """Return inputs in float64, tokens as they are."""
-    return inputs.double() if inputs.is_floating_point() else inputs
-
-
-def count_values(model, sample):
-    """Return (outputs, values that its modules compute) of a model for one sample."""
-    counts = []
-    handles = [
-        module.register_forward_hook(lambda module, arguments, output: counts.append(output.numel()))
-        for module in model.modules()
-        if not list(module.children())
-    ]
-    outputs = model(sample).numel()
-    for handle in handles:
-        handle.remove()
-    return outputs, sum(counts)
+    samples: device.Samples to draw the batch from; vocabulary: of a data set of tokens, 0 for others; settings:
+    measures.settings.FunctionalDimension. See `batch_dimension` and `full_dimension`, the key `full`.
+    """
+    inputs = choose_inputs(samples, settings.samples, settings.seed)
+    function = make_function(model, inputs[:1], settings.outputs == "probabilities")
+    limits = {"memory": 1e9 * settings.memory, "tolerance": settings.tolerance}
+    result = batch_dimension(function, inputs, **limits)
+    if settings.full:
+        draw = draw_inputs(inputs, vocabulary, settings.seed)
+        result["full"] = full_dimension(function, draw, len(inputs), **limits)
+    return result
 
 
 def batch_dimension(function, inputs, memory, tolerance=None):
-    """Return the batch functional dimension as plain values: the rank, and what it takes to judge it.
+    """Return the batch functional dimension as plain values: the rank, and what helps to judge it.
 
-    inputs: (n, *shape); memory: bytes that matrices may take; tolerance: see `judge`, which says the rank.
-    Beside it, rows (n * outputs) and columns (parameters) of the Jacobian, the bound above which no rank can be, and
-    over_bound, the part of it that is reached; of a chain of Linear and ReLU modules also its hidden neurons and
-    how many of them are dead, which is active for none of the inputs.
-    Raises UserError where it takes more memory.
+    inputs: (n, *shape); memory: bytes that matrices may take; tolerance: see `numerical_rank`, whose keys come first.
+    bound: what no rank can exceed; over_bound: rank / bound; rows (n * outputs) and columns (parameters) of the
+    Jacobian; for a chain of Linear and ReLU modules hidden_neurons and dead_neurons, those that no input activates.
     """
-    inputs = as_double(inputs)
+    inputs = as_float64(inputs)
     rows, columns = shape = len(inputs) * function.outputs, sum(function.sizes.values())
-    judged = judge(singular_values(function, inputs, memory), shape, tolerance)
+    rank = numerical_rank(singular_values(function, inputs, memory), shape, tolerance)
     neurons = count_neurons(function, inputs)
-    free = function.outputs - function.probabilities  # of each sample, for probabilities sum to 1
-    bound = min(len(inputs) * free, most(function, neurons))
-    over_bound = None if judged["rank"] is None else judged["rank"] / bound
+    free_outputs = function.outputs - function.probabilities  # probabilities sum to 1
+    bound = min(len(inputs) * free_outputs, parameter_bound(function, neurons))
+    over_bound = None if rank["rank"] is None else rank["rank"] / bound
     sizes = {"samples": len(inputs), "rows": rows, "columns": columns, **neurons}
-    return {**judged, "bound": bound, "over_bound": over_bound, **sizes}
+    return {**rank, "bound": bound, "over_bound": over_bound, **sizes}
 
 
 def full_dimension(function, draw, samples, memory, tolerance=None):
-    """Return the computable full functional dimension as plain values, with the curve that led to it.
+    """Return the computable full functional dimension as plain values, with the ranks that led to it.
 
-    draw(n): the first n random inputs (n, *shape), those of a smaller n among them; samples: how many at first, which
-    then doubles until the rank is the same twice, or as high as it can be.
-    complete: whether it came to that; where it did not, for more inputs would take more than `memory` bytes, rank is
-    the highest so far and `reason` says so. Beside them what `batch_dimension` returns for the last inputs.
+    The number of random inputs doubles until the rank is the same twice, or the highest possible.
+    draw(n): the first n random inputs (n, *shape), of which those of a smaller n are the first; samples: how many at
+    first. curve: the number of inputs and the rank, each time; complete: whether the end was reached. It is not where
+    more inputs would take more than `memory` bytes: rank is then the highest so far, and `reason` says so.
+    The other keys are those of `batch_dimension` for the last inputs.
     """
     curve, reason, result = [], None, {}
     while len(curve) < 2 or curve[-1]["rank"] != curve[-2]["rank"]:
@@ -110,21 +95,21 @@ def full_dimension(function, draw, samples, memory, tolerance=None):
             reason = str(error)
             break
         curve.append({"samples": samples, "rank": result["rank"]})
-        if result["rank"] in (None, most(function, result)):
+        if result["rank"] in (None, parameter_bound(function, result)):
             break
         samples *= 2
     complete = reason is None and bool(curve) and curve[-1]["rank"] is not None
     return {"reason": reason, **result, "complete": complete, "curve": curve}
 
 
-def judge(values, shape, relative=None):
-    """Return the numerical rank of a matrix and the singular values about it, as plain values.
+def numerical_rank(values, shape, relative=None):
+    """Return the numerical rank of a matrix and the singular values next to it, as plain values.
 
-    values: all singular values, decreasing; shape: the matrix's; relative: the tolerance as a part of the largest,
-    None: the larger side of the matrix times the float64 epsilon, as numpy.linalg.matrix_rank has it, about which
-    rounding moves a singular value of 0.
+    values: all singular values, decreasing; shape: of the matrix; relative: the tolerance relative to the largest
+    value; None: the larger side of the matrix times the float64 epsilon, as in numpy.linalg.matrix_rank, which is about
+    how far rounding moves a singular value of 0.
     The rank is the number of values above the tolerance. last_kept, first_dropped: up to 5 on each side of it; gap:
-    the last kept over the first dropped, None where none is dropped or that is 0.
+    the last kept over the first dropped, None where none is dropped or the first is 0.
     """
     if not values.isfinite().all():
         return {"rank": None, "reason": "the derivatives are not finite"}
@@ -143,11 +128,11 @@ def judge(values, shape, relative=None):
     }
 
 
-def most(function, neurons):
-    """Return the highest rank on any batch: one for each parameter, less one for each hidden neuron of a ReLU chain.
+def parameter_bound(function, neurons):
+    """Return the highest rank on any batch: the number of parameters, less the hidden neurons of a ReLU chain.
 
-    That holds where all of the chain's parameters are trained (Bona-Pellissier et al. 2024, after their rescaling).
-    neurons: what `count_neurons` returns.
+    The rescaling of a neuron takes a dimension off only if all parameters of the chain are trained, as `count_neurons`,
+    which gives `neurons`, requires.
     """
     return sum(function.sizes.values()) - neurons.get("hidden_neurons", 0)
 
@@ -155,33 +140,34 @@ def most(function, neurons):
 def count_neurons(function, inputs):
     """Return {"hidden_neurons", "dead_neurons"} of a chain of Linear and ReLU modules; {} for any other model.
 
-    A model is such a chain if its modules, one after the other, compute what it computes, all parameters trained.
+    A model is such a chain if its modules, one after the other, compute what it computes, and if all its parameters
+    are trained.
     """
-    parts = [part for part in function.model.modules() if not list(part.children()) and not isinstance(part, PASSING)]
-    kinds = [nn.Linear, nn.ReLU] * (len(parts) // 2) + [nn.Linear]
-    if len(parts) != len(kinds) or not all(map(isinstance, parts, kinds)):
+    modules = [module for module in function.model.modules() if not list(module.children())]
+    modules = [module for module in modules if not isinstance(module, PASSING)]
+    kinds = [nn.Linear, nn.ReLU] * (len(modules) // 2) + [nn.Linear]
+    if len(modules) != len(kinds) or not all(map(isinstance, modules, kinds)):
         return {}
     if len(function.sizes) != len(list(function.model.parameters())):
         return {}
     x, hidden, dead = inputs.flatten(1), 0, 0
-    for part in parts:
-        if isinstance(part, nn.Linear) and part.in_features != x.shape[1]:
+    for module in modules:
+        if isinstance(module, nn.Linear) and module.in_features != x.shape[1]:
             return {}
-        x = part(x)
-        if isinstance(part, nn.ReLU):
+        x = module(x)
+        if isinstance(module, nn.ReLU):
             hidden += x.shape[1]
             dead += int((x == 0).all(0).sum())
     return {"hidden_neurons": hidden, "dead_neurons": dead} if torch.equal(x, function.model(inputs)) else {}
 
 
 def singular_values(function, inputs, memory):
-    """Return the singular values of the Jacobian on inputs (n, *shape), (smaller side,) float64 and decreasing.
+    """Return the singular values of the Jacobian on inputs (n, *shape): (smaller side,) float64, decreasing.
 
-    They are those of a triangle as large as its smaller side, to which it is reduced block by block, so that the
-    Jacobian never lies in memory as a whole. Blocks are of rows where it has more rows than columns; else of columns,
-    for which torch differentiates by the parameters in the block alone.
-    memory: bytes that matrices may take, beside what torch takes itself. Raises UserError where it takes more.
-    NaN where derivatives are not finite.
+    Blocks are of rows if the Jacobian has more rows than columns. Otherwise they are of columns, and torch
+    differentiates by the parameters of the block alone.
+    memory: bytes that matrices may take, besides what torch takes itself. Raises UserError where it does not suffice.
+    All are nan where derivatives are not finite.
     """
     rows, columns = len(inputs) * function.outputs, sum(function.sizes.values())
     short, long = sorted((rows, columns))
@@ -189,29 +175,31 @@ def singular_values(function, inputs, memory):
         fill, unit = fill_rows, function.outputs
     else:
         fill, unit = fill_columns, 1
-    height = lines_at_once(function, short, long, unit, memory)
+    height = choose_height(function, short, long, unit, memory)
     chunk = min(CHUNK, memory // 2)
 
-    def block(target, start):
+    def fill_block(target, start):
         fill(target, start, function, inputs, chunk)
 
-    factor = triangle(block, short, long, height, unit, inputs.device)
-    finite = factor.isfinite().all()
-    return torch.linalg.svdvals(factor.cpu()) if finite else torch.full((short,), torch.nan, dtype=torch.float64)
+    triangle = reduce_to_triangle(fill_block, short, long, height, unit, inputs.device)
+    if not triangle.isfinite().all():
+        return torch.full((short,), torch.nan, dtype=torch.float64)
+    return torch.linalg.svdvals(triangle.cpu())
 
 
-def lines_at_once(function, short, long, unit, memory):
-    """Return how many lines of a (long, short) matrix to hold at once: all, or as many as there is memory for.
+def choose_height(function, short, long, unit, memory):
+    """Return how many lines of a matrix (long, short) to hold at once: all, or as many as memory allows.
 
-    unit: lines that are computed together. Not fewer than twice the short side, or else most of the work would go
-    into triangles. Raises UserError where that, or the derivatives for one sample, take more than `memory` bytes.
+    unit: lines that are computed together. At least twice the short side is held, because most of the work would
+    otherwise go into triangles. Raises UserError where that, or the derivatives of one sample, take more than `memory`
+    bytes.
     """
     columns = sum(function.sizes.values())
 
     def needed(height):
-        """The lines, and then the copy and the triangle that QR makes, or before it the derivatives."""
+        """Return the bytes of the lines and, besides, of QR's copy and triangle or, before it, of the derivatives."""
         parameters = columns if long > columns else min(columns, height + 2 * max(function.sizes.values()))
-        return BYTES * short * height + max(BYTES * short * (height + short), of_sample(function, parameters))
+        return BYTES * short * height + max(BYTES * short * (height + short), bytes_of_sample(function, parameters))
 
     height, least = long, min(long, 2 * short + unit)
     while needed(height) > memory and height > least:
@@ -224,34 +212,34 @@ def lines_at_once(function, short, long, unit, memory):
     return height
 
 
-def of_sample(function, parameters):
-    """Return the bytes that derivatives of one sample's outputs by so many parameters take."""
+def bytes_of_sample(function, parameters):
+    """Return the bytes that the derivatives of one sample's outputs by some number of parameters take."""
     return COPIES * BYTES * function.outputs * (function.activations + parameters)
 
 
-def triangle(fill, short, long, height, unit=1, device="cpu"):
-    """Return R (short, short) of the QR decomposition of a matrix A (long, short), of which height lines are held.
+def reduce_to_triangle(fill, short, long, height, unit=1, device="cpu"):
+    """Return R (short, short) of the QR decomposition of a matrix A (long, short), of which `height` lines are held.
 
-    fill(target, start): write the lines of A from `start` on to target (lines, short), the lines a multiple of unit.
+    fill(target, start) writes the lines of A from `start` on to target (lines, short), lines being a multiple of unit.
     Each block is stacked below the triangle of those before it, and the stack is decomposed in turn (the sequential
     TSQR of Demmel, Grigori, Hoemmen and Langou 2012, doi 10.1137/080731992). R has the singular values of A to the
-    rounding of A itself; those of A^T A, which takes less work, would be lost below 1e-8 of the largest.
+    rounding error of A itself; A^T A would take less work, but loses those below 1e-8 of the largest.
     """
     stack = torch.empty(height, short, dtype=torch.float64, device=device)
     done = top = 0
     while done < long:
         lines = min((height - top) // unit * unit, long - done)
         fill(stack[top : top + lines], done)
-        factor = torch.linalg.qr(stack[: top + lines], mode="r").R
-        done, top = done + lines, len(factor)
-        stack[:top] = factor
-    return factor
+        triangle = torch.linalg.qr(stack[: top + lines], mode="r").R
+        done, top = done + lines, len(triangle)
+        stack[:top] = triangle
+    return triangle
 
 
 def fill_rows(target, start, function, inputs, chunk):
     """Write rows of the Jacobian (n * outputs, parameters) from `start` on to target (rows, parameters).
 
-    start and the rows are multiples of the outputs of a sample; chunk: bytes that derivatives may take at once.
+    start and the number of rows are multiples of a sample's outputs; chunk: bytes that derivatives may take at once.
     """
     first, n = start // function.outputs, len(target) // function.outputs
     for rows, derivatives in jacobian(function, list(function.sizes), inputs[first : first + n], chunk):
@@ -273,36 +261,63 @@ def fill_columns(target, start, function, inputs, chunk):
 def jacobian(function, names, inputs, chunk):
     """Yield (rows, [their derivatives by each of the named parameters]) of the Jacobian on inputs (n, *shape).
 
-    rows: a slice of (n * outputs), that of a few samples; derivatives: (rows, values of the parameter) float64.
+    rows: the slice of (n * outputs) that belongs to some samples; derivatives: (rows, values of the parameter) float64.
     chunk: bytes that derivatives may take at once.
-    Raises UserError for a model that torch.func cannot run on a batch of samples each by itself.
+    Raises UserError for a model that torch.func cannot differentiate sample by sample.
     """
-    at = {name: function.model.get_parameter(name) for name in names}
+    parameters = {name: function.model.get_parameter(name) for name in names}
 
     def outputs(values, sample):
         logits = functional_call(function.model, values, (sample[None],))[0]
         return logits.softmax(0) if function.probabilities else logits
 
-    derivatives = vmap(jacrev(outputs), in_dims=(None, 0))
-    n = max(1, int(chunk // of_sample(function, sum(function.sizes[name] for name in names))))
-    with sdpa_kernel(SDPBackend.MATH):  # the only attention that vmap knows
-        for first, part in zip(range(0, len(inputs), n), inputs.split(n), strict=True):
+    differentiate = vmap(jacrev(outputs), in_dims=(None, 0))
+    n = max(1, int(chunk // bytes_of_sample(function, sum(function.sizes[name] for name in names))))
+    with sdpa_kernel(SDPBackend.MATH):  # the only attention that vmap supports
+        for first, samples in zip(range(0, len(inputs), n), inputs.split(n), strict=True):
             try:
-                found = derivatives(at, part)
+                derivatives = differentiate(parameters, samples)
             except RuntimeError as error:
                 reason = str(error).partition("\n")[0]
                 raise UserError(f"torch.func cannot differentiate this model sample by sample: {reason}") from None
-            rows = slice(first * function.outputs, (first + len(part)) * function.outputs)
-            yield rows, [found[name].reshape(rows.stop - rows.start, -1) for name in names]
+            rows = slice(first * function.outputs, (first + len(samples)) * function.outputs)
+            yield rows, [derivatives[name].reshape(rows.stop - rows.start, -1) for name in names]
+
+
+def make_function(model, sample, probabilities=False):
+    """Return a model as a Function, leaving the model as it is. sample: (1, *shape), as the model reads it."""
+    sizes = {name: values.numel() for name, values in model.named_parameters() if values.requires_grad}
+    model = copy.deepcopy(model).double().eval().requires_grad_(False)
+    return Function(model, sizes, *count_values(model, as_float64(sample)), probabilities)
+
+
+def count_values(model, sample):
+    """Return (outputs, values that its modules compute) of a model for one sample."""
+    counts = []
+    handles = [
+        module.register_forward_hook(lambda module, arguments, output: counts.append(output.numel()))
+        for module in model.modules()
+        if not list(module.children())
+    ]
+    outputs = model(sample).numel()
+    for handle in handles:
+        handle.remove()
+    return outputs, sum(counts)
+
+
+def choose_inputs(samples, n, seed):
+    """Return the inputs of n device.Samples as the model reads them, the same for the same seed; at most all."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(samples.labels))[:n])
+    return normalize(samples.inputs[torch.from_numpy(rows)], samples)
 
 
 def draw_inputs(inputs, vocabulary, seed):
-    """Return a function that draws the first n of endless random inputs like a batch (m, *shape), the same each time.
+    """Return a function that draws the first n of an endless sequence of random inputs, the same at each call.
 
-    They are Gaussian, each value with the mean and the deviation of all values of the batch, so that they reach every
-    direction, also that of a pixel which is the same for all samples; or tokens, each of the vocabulary alike.
+    They are Gaussian, all values with the mean and deviation of the values of a batch `inputs` (m, *shape), so that
+    they reach every direction, also that of a pixel which is the same in all samples; or tokens, uniform over the
+    vocabulary.
     """
-
     mean, deviation = inputs.double().mean(), inputs.double().std()
 
     def draw(n):
@@ -314,10 +329,6 @@ def draw_inputs(inputs, vocabulary, seed):
     return draw
 
 
-def choose(samples, n, seed):
-    """Return the inputs of n of the samples as the model reads them, the same for the same seed; all where n is more.
-
-    samples: batches.Samples.
-    """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(samples.labels))[:n])
-    return normalize(samples.inputs[torch.from_numpy(rows)], samples)
+def as_float64(inputs):
+    """Return inputs in float64, tokens as they are."""
+    return inputs.double() if inputs.is_floating_point() else inputs

@@ -1,4 +1,4 @@
-"""What a single unit tells of the class, and whether that says how much the model needs it (Morcos et al. 2018)."""
+"""What a single unit tells about the class, and whether that says how much the model needs it (Morcos et al. 2018)."""
 
 import itertools
 
@@ -10,26 +10,26 @@ from sklearn.feature_selection import mutual_info_classif
 def class_selectivity(activations, labels):
     """Return (units,) float64, each unit's class selectivity: (largest - rest) / (largest + rest), from 0 to 1.
 
-    activations: (n, units); labels: (n,). `largest` is the largest mean over the samples of one class, `rest` the mean
-    over all other samples (Morcos et al. 2018, section 2). nan for a unit that is 0 on all samples, or negative on
-    any, for which the index means nothing, and for all where there is one class.
+    activations: (n, units); labels: (n,). `largest` is the largest mean activation over the samples of one class,
+    `rest` the mean over all other samples (Morcos et al. 2018, section 2). It is nan where the index means nothing: for
+    a unit that is 0 on all samples or negative on any, and for all units where there is one class.
     """
     activations = np.asarray(activations, dtype=np.float64)
     classes = np.unique(labels)
-    of_class = np.stack([activations[labels == label].mean(0) for label in classes])
+    class_means = np.stack([activations[labels == label].mean(0) for label in classes])
     sizes = np.array([(labels == label).sum() for label in classes])
-    best = of_class.argmax(0)
-    largest = of_class.max(0)
+    best = class_means.argmax(0)
+    largest = class_means.max(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         rest = (activations.sum(0) - largest * sizes[best]) / (len(labels) - sizes[best])
         return np.where(activations.min(0) >= 0, (largest - rest) / (largest + rest), np.nan)
 
 
 def mutual_information(activations, labels, seed):
-    """Return (units,) float64: mutual information in nats of each unit with the class.
+    """Return (units,) float64: the mutual information in nats of each unit with the class.
 
-    activations: (n, units); labels: (n,). By nearest neighbors (Ross 2014, doi:10.1371/journal.pone.0087357), as
-    scikit-learn has it. nan where no class has two samples.
+    activations: (n, units); labels: (n,). Estimated by nearest neighbors (Ross 2014, doi:10.1371/journal.pone.0087357),
+    as implemented in scikit-learn. nan where no class has two samples.
     """
     if np.unique(labels, return_counts=True)[1].max() < 2:
         return np.full(activations.shape[1], np.nan)
@@ -37,10 +37,13 @@ def mutual_information(activations, labels, seed):
 
 
 def rank_correlations(columns):
-    """Return {"<a> and <b>": Spearman's r, or None} of every two of the columns {name: (units,)}, nan left out."""
-    found = {}
+    """Return {"<a> and <b>": Spearman's r} of every two of the columns {name: (units,)}, without units that are nan.
+
+    None where fewer than three units are left or a column is constant.
+    """
+    correlations = {}
     for (a, x), (b, y) in itertools.combinations(columns.items(), 2):
         both = np.isfinite(x) & np.isfinite(y)
         varied = both.sum() >= 3 and np.ptp(x[both]) > 0 and np.ptp(y[both]) > 0
-        found[f"{a} and {b}"] = spearmanr(x[both], y[both]).statistic.item() if varied else None
-    return found
+        correlations[f"{a} and {b}"] = spearmanr(x[both], y[both]).statistic.item() if varied else None
+    return correlations

@@ -33,7 +33,7 @@ class Measure(NamedTuple):
 
 DIRECTIONS = Measure(
     "directions",
-    rule="ablate_directions",
+    rule="measure_directions",
     path="directions/{at}/{layer}.json",
     columns={
         "validation_ablation_area": "validation area under ablation",
@@ -45,13 +45,13 @@ DIRECTIONS = Measure(
         "mean_selectivity": result["mean_selectivity"],
     },
     settings=Directions,
-    work=work.ablate_directions,
+    work=work.directions,
     pass_seconds=work.seconds_of_ablation,
 )
 
 FUNCTIONAL_DIMENSION = Measure(
     "functional_dimension",
-    rule="functional_dimension",
+    rule="measure_functional_dimension",
     path="functional_dimension/{at}.json",
     columns={"functional_dimension_over_bound": "functional dimension / bound"},
     values=lambda result: {"functional_dimension_over_bound": result["over_bound"]},

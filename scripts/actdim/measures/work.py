@@ -19,7 +19,7 @@ class Work(NamedTuple):
     memory: float  # bytes
 
 
-def ablate_directions(settings, model, sizes, classes, layer):
+def directions(settings, model, sizes, classes, layer):
     """Return the Work of ablation and noise curves, and of ablating each unit alone: passes under each change."""
     units = model.units[layer]
     samples = sum(min(size, settings.samples) for size in sizes.values())
@@ -36,13 +36,13 @@ def seconds_of_ablation(model, name, samples, evaluation):
     """
     import torch
 
-    from actdim.measures.directions import observe, scores
+    from actdim.measures.directions import accuracy_and_loss, describe_layer
 
-    layer = observe(model, name, samples)
+    layer = describe_layer(model, name, samples)
     changes = int(min(max(0.5 / (len(samples.labels) * evaluation), 1), 100))
     scales = torch.ones(changes, 1, len(layer.mean))
     begun = time.perf_counter()
-    scores(model, layer, samples, scales, 1 - scales)
+    accuracy_and_loss(model, layer, samples, scales, 1 - scales)
     return (time.perf_counter() - begun) / (changes * len(samples.labels))
 
 

@@ -1,30 +1,23 @@
-"""The names of the tables' columns."""
+"""The columns of the tables."""
 
-MEASURES = ["llid", "pid", "pid_over_llid"]
+ID_MEASURES = ["llid", "pid", "pid_over_llid"]
+CHECKPOINT_METRICS = ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "weight_norm"]
+IDS_OF_FEWER_POINTS = ["id_half", "id_quarter", "id_eighth"]  # for the scale check
 
+# What programs need of id.csv and summary.csv.
+ID_COLUMNS = ("study", "checkpoint", "layer", "depth", "estimator", "id", "split", "class", *IDS_OF_FEWER_POINTS)
+SUMMARY_COLUMNS = ("study", "checkpoint", "estimator", *ID_MEASURES, *CHECKPOINT_METRICS, "split")
 
-METRICS = ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "weight_norm"]
-
-
-DECIMATED = ["id_half", "id_quarter", "id_eighth"]
-
-
-ALL_RUNS = "all"
-
-
-OF_ID = ("study", "checkpoint", "layer", "depth", "estimator", "id", "split", "class", *DECIMATED)  # that figures read
-
-
-OF_SUMMARY = ("study", "checkpoint", "estimator", *MEASURES, *METRICS, "split")
+ALL_RUNS = "all"  # in place of a sweep
 
 
 def settings_in_order(names):
-    """Return the names of settings once each, as they first come, the seed last."""
+    """Return the names of settings once each, in the order in which they first come, but the seed last."""
     return [*(name for name in dict.fromkeys(names) if name != "seed"), "seed"]
 
 
 def settings_in(table):
-    """Return the names of the columns between study and checkpoint: the settings that tell runs apart."""
+    """Return the names of the columns between study and checkpoint that have values: the settings of runs."""
     columns = list(table.columns)
     settings = columns[columns.index("study") + 1 : columns.index("checkpoint")]
     return [name for name in settings if table[name].notna().any()]

@@ -1,26 +1,27 @@
-"""Correlations of LLID and PID with regularization and accuracy, by sweep."""
+"""The table of correlations of LLID and PID with regularization and accuracy, by sweep."""
 
 import pandas as pd
 from scipy import stats
 
-from actdim.tables.columns import ALL_RUNS, MEASURES
+from actdim.tables.columns import ALL_RUNS, ID_MEASURES
 from actdim.tables.rows import last_checkpoint
 from actdim.tables.sweeps import sweeps
 
 
 def correlations_table(summary, settings):
-    """Return Pearson's and Spearman's r and p, at each study's last checkpoint, for each sweep and all runs of a split.
+    """Return Pearson's and Spearman's r and p at each study's last checkpoint, for each sweep and all runs of a split.
 
-    A correlation of fewer than three runs, or with a constant, is empty.
+    They are empty for fewer than three runs, or where a variable is constant.
     """
     rows = []
-    for (study, split, estimator), part in summary.groupby(["study", "split", "estimator"], sort=False):
-        part = last_checkpoint(part)
-        for name, key, runs in [*sweeps(part, settings), (ALL_RUNS, None, part)]:
-            strength = [(key, y) for y in [*MEASURES, "validation_accuracy"]] if key else []
-            for x, y in [*strength, *((measure, "validation_accuracy") for measure in MEASURES)]:
-                of = {"study": study, "sweep": name, "estimator": estimator, "checkpoint": part.checkpoint.iloc[0]}
-                rows.append({**of, "x": x, "y": y, **correlate(runs[x], runs[y]), "split": split})
+    for (study, split, estimator), runs in summary.groupby(["study", "split", "estimator"], sort=False):
+        runs = last_checkpoint(runs)
+        place = {"estimator": estimator, "checkpoint": runs["checkpoint"].iloc[0]}
+        for sweep, setting, swept in [*sweeps(runs, settings), (ALL_RUNS, None, runs)]:
+            pairs = [(setting, y) for y in [*ID_MEASURES, "validation_accuracy"]] if setting else []
+            for x, y in [*pairs, *((measure, "validation_accuracy") for measure in ID_MEASURES)]:
+                correlation = correlate(swept[x], swept[y])
+                rows.append({"study": study, "sweep": sweep, **place, "x": x, "y": y, **correlation, "split": split})
     return pd.DataFrame(rows)
 
 

@@ -1,8 +1,11 @@
-"""The table of every estimate."""
+"""The table of all estimates."""
 
 import pandas as pd
 
-from actdim.tables.columns import DECIMATED, METRICS, settings_in_order
+from actdim.tables.columns import CHECKPOINT_METRICS, IDS_OF_FEWER_POINTS, settings_in_order
+
+OF_ESTIMATE = ["id", "low", "high", "n_points", "n_dropped", "recall", "recall_k", "n_copies"]
+OF_LAYER = ["layer", "depth", "feeds_classifier"]
 
 
 def id_table(estimates):
@@ -13,31 +16,28 @@ def id_table(estimates):
     n_copies, split, class (empty for all together), the id of half, a quarter, an eighth of the points, reason, and the
     metrics.
     """
-    own = ["id", "low", "high", "n_points", "n_dropped", "recall", "recall_k", "n_copies", "class", "reason"]
-    of = ["layer", "depth", "feeds_classifier", "split", *METRICS]
     rows = [
         {
-            "study": estimate["source"]["study"],
             **estimate["source"]["chosen"],
-            "checkpoint": estimate["source"]["checkpoint"],
-            **{key: estimate["source"].get(key) for key in of},
+            **{key: estimate["source"].get(key) for key in ("study", "checkpoint", *OF_LAYER, "split")},
+            **{key: estimate["source"].get(key) for key in CHECKPOINT_METRICS},
             "estimator": estimate["estimator"],
-            **{key: one.get(key) for key in own},
-            **of_fewer_points(one),
+            **{key: result.get(key) for key in (*OF_ESTIMATE, "class", "reason")},
+            **ids_of_fewer_points(result),
         }
         for estimate in estimates
-        for one in estimate.get("classes", [estimate])
+        for result in estimate.get("classes", [estimate])
     ]
     settings = settings_in_order(key for estimate in estimates for key in estimate["source"]["chosen"])
-    order = ["study", *settings, "checkpoint"]
-    numbers = ["id", "low", "high", "recall", "recall_k", *DECIMATED, *METRICS]
+    place = ["study", *settings, "checkpoint"]
+    numbers = ["id", "low", "high", "recall", "recall_k", *IDS_OF_FEWER_POINTS, *CHECKPOINT_METRICS]
     table = pd.DataFrame(rows).astype({"class": "Int64", "n_copies": "Int64", **dict.fromkeys(numbers, float)})
-    table = table.sort_values([*order, "split", "depth", "estimator", "class"], na_position="first", ignore_index=True)
-    columns = ["layer", "depth", "feeds_classifier", "estimator", *own[:8], "split", "class", *DECIMATED, "reason"]
-    return table[[*order, *columns, *METRICS]], settings
+    table = table.sort_values([*place, "split", "depth", "estimator", "class"], na_position="first", ignore_index=True)
+    columns = [*OF_LAYER, "estimator", *OF_ESTIMATE, "split", "class", *IDS_OF_FEWER_POINTS, "reason"]
+    return table[[*place, *columns, *CHECKPOINT_METRICS]], settings
 
 
-def of_fewer_points(estimate):
+def ids_of_fewer_points(estimate):
     """Return {id_half, id_quarter, id_eighth} of an estimate, empty where its estimator gives none."""
-    found = [one["id"] for one in estimate.get("decimated", [])] or [None] * len(DECIMATED)
-    return dict(zip(DECIMATED, found, strict=True))
+    ids = [subset["id"] for subset in estimate.get("decimated", [])] or [None] * len(IDS_OF_FEWER_POINTS)
+    return dict(zip(IDS_OF_FEWER_POINTS, ids, strict=True))

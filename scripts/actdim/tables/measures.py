@@ -4,8 +4,8 @@ import pandas as pd
 
 from actdim.errors import UserError
 from actdim.measures.table import MEASURES
-from actdim.tables.columns import METRICS, settings_in, settings_in_order
-from actdim.tables.rows import joined, shown_split
+from actdim.tables.columns import CHECKPOINT_METRICS, settings_in, settings_in_order
+from actdim.tables.rows import join_reasons, shown_split
 
 OTHER_COLUMNS = {column: label for measure in MEASURES.values() for column, label in measure.columns.items()}
 
@@ -37,10 +37,10 @@ def measures_table(summary, estimator, results):
     settings = [*settings_in(summary), *(setting for result in results for setting in result["source"]["chosen"])]
     order = ["study", *settings_in_order(settings), "checkpoint"]
     ids, others = summary_rows(summary, estimator, order), result_rows(results, order)
-    reasons = joined(pd.concat([ids.pop("reason"), others.pop("reason")]))
+    reasons = join_reasons(pd.concat([ids.pop("reason"), others.pop("reason")]))
     table = ids.combine_first(others).assign(reason=reasons)
     table["generalization_gap"] = table["train_accuracy"] - table["validation_accuracy"]
-    metrics = [metric for metric in METRICS if metric not in MEASURE_COLUMNS]
+    metrics = [metric for metric in CHECKPOINT_METRICS if metric not in MEASURE_COLUMNS]
     table = table[[*order, "estimator", *MEASURE_COLUMNS, *metrics, "generalization_gap", "reason"]]
     return table.astype({"checkpoint": int}).sort_values(order, na_position="first", ignore_index=True)
 
@@ -55,18 +55,18 @@ def summary_rows(summary, estimator, order):
 
 def result_rows(results, order):
     """Return a row for each run and checkpoint of result files, with their measures and metrics."""
-    numbers = [*METRICS, *OTHER_COLUMNS]
+    numbers = [*CHECKPOINT_METRICS, *OTHER_COLUMNS]
     rows = pd.DataFrame([row_of_result(result) for result in results], columns=[*order, *numbers, "reason"])
     rows = by_run(rows.astype(dict.fromkeys(numbers, float)), order)
-    how = dict.fromkeys([*order, *METRICS], "first") | dict.fromkeys(OTHER_COLUMNS, "mean")
-    return rows.groupby(level=list(range(len(order))), sort=False).agg(how).assign(reason=joined(rows["reason"]))
+    how = dict.fromkeys([*order, *CHECKPOINT_METRICS], "first") | dict.fromkeys(OTHER_COLUMNS, "mean")
+    return rows.groupby(level=list(range(len(order))), sort=False).agg(how).assign(reason=join_reasons(rows["reason"]))
 
 
 def row_of_result(result):
     """Return the row that a result file gives by itself: its run and checkpoint, metrics, and the measure's columns."""
     measure, source = measure_of(result), result["source"]
     place = {"study": source["study"], **source["chosen"], "checkpoint": source["checkpoint"]}
-    metrics = {metric: source.get(metric) for metric in METRICS}
+    metrics = {metric: source.get(metric) for metric in CHECKPOINT_METRICS}
     name = measure.name.replace("_", " ") + (f" of {result['layer']}" if "layer" in result else "")
     reason = f"{name}: {result['reason']}" if result.get("reason") else None
     return {**place, **metrics, **measure.values(result), "reason": reason}

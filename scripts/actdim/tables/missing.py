@@ -1,4 +1,4 @@
-"""What the tables lack, in a few lines: one for each kind of reason, with how many and where."""
+"""Which values the tables lack and why: a line for each kind of reason, with how many rows and where."""
 
 import re
 from pathlib import Path
@@ -6,47 +6,43 @@ from pathlib import Path
 from actdim.tables.files import read_csv
 
 TABLES = ("id", "measures", "training")  # what summary.csv lacks is in id.csv, layer by layer
+SHOWN = 4  # names in a list; further ones are counted
 
 
-SHOWN = 4  # names; of more, the others are counted
-
-
-def missing(folder):
-    """Return lines that say what the tables in a folder have no value of; none where nothing is missing."""
+def describe_missing(folder):
+    """Return lines that say which values the tables in a folder lack; none where nothing is missing."""
     tables = {name: read_csv(Path(folder) / f"{name}.csv", "study", "reason") for name in TABLES}
     lines = []
     for name, table in tables.items():
-        lost = table.dropna(subset="reason")
-        lost = lost.assign(reason=lost["reason"].astype(str).str.split("; ")).explode("reason")
+        missing = table.dropna(subset="reason")
+        missing = missing.assign(reason=missing["reason"].astype(str).str.split("; ")).explode("reason")
         if name == "measures":
-            lost = lost[~lost["reason"].str.startswith("ID of ")]
-        lost = lost.assign(kind=lost["reason"].map(kind_of))
-        for (study, _), rows in lost.groupby(["study", "kind"], sort=False):
+            missing = missing[~missing["reason"].str.startswith("ID of ")]
+        missing = missing.assign(kind=missing["reason"].map(without_numbers))
+        for (study, _), rows in missing.groupby(["study", "kind"], sort=False):
             count = f"{rows.index.nunique()} of {(table['study'] == study).sum()} rows of {name}.csv"
-            lines.append(f"{study}: {count}{places(rows)}: {reason(rows)}")
-    return ["Values are missing where there can be none; the column `reason` says why:", *lines] if lines else []
+            lines.append(f"{study}: {count}{place_text(rows)}: {reason_text(rows)}")
+    return ["Some values are missing; the column `reason` says why:", *lines] if lines else []
 
 
-def kind_of(text):
+def without_numbers(reason):
     """Return a reason without its numbers."""
-    return re.sub(r"\d[\d.]*", "#", text)
+    return re.sub(r"\d[\d.]*", "#", reason)
 
 
-def reason(rows):
-    """Return the reason of rows of one kind: an example where their numbers differ."""
-    texts = rows["reason"].unique()
-    return texts[0] if len(texts) == 1 else f"{texts[0]}, or other numbers"
+def reason_text(rows):
+    """Return the reason of rows of one kind: one of them where their numbers differ."""
+    reasons = rows["reason"].unique()
+    return reasons[0] if len(reasons) == 1 else f"{reasons[0]}, or other numbers"
 
 
-def places(rows):
-    """Return the layers, estimators and checkpoints of rows, as text."""
-    parts = [
-        f", {key} {few(rows[key].dropna().unique())}" for key in ("layer", "estimator", "checkpoint") if key in rows
-    ]
-    return "".join(parts)
+def place_text(rows):
+    """Return the layers, estimators and checkpoints of rows as text."""
+    keys = [key for key in ("layer", "estimator", "checkpoint") if key in rows]
+    return "".join(f", {key} {shorten(rows[key].dropna().unique())}" for key in keys)
 
 
-def few(names):
-    """Return the first of some names, and how many more there are."""
+def shorten(names):
+    """Return the first names of a list, and how many more there are."""
     shown = " ".join(map(str, names[:SHOWN]))
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

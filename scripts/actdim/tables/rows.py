@@ -1,8 +1,8 @@
-"""Which rows of a table to show."""
+"""Rows that figures and other tables take from a table, and what they say together."""
 
 
-def joined(reasons):
-    """Return the reasons of each place in an index as one text, without what is empty."""
+def join_reasons(reasons):
+    """Return the reasons with the same index as one text; empty ones are left out."""
     reasons = reasons.dropna()
     return reasons.groupby(level=list(range(reasons.index.nlevels)), sort=False).agg("; ".join)
 

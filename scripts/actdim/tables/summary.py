@@ -1,10 +1,10 @@
-"""The tables: from single estimates to LLID, PID, and how they go with regularization and generalization."""
+"""The table of LLID and PID."""
 
 import pandas as pd
 
 from actdim.names import INPUT
-from actdim.tables.columns import METRICS
-from actdim.tables.rows import joined
+from actdim.tables.columns import CHECKPOINT_METRICS
+from actdim.tables.rows import join_reasons
 
 MOST_CHANGE = 2  # of an ID between a quarter of the points and all of them
 
@@ -12,23 +12,23 @@ MOST_CHANGE = 2  # of an ID between a quarter of the points and all of them
 def summary_table(ids, settings):
     """Return a row for each run, checkpoint, split and estimator: LLID with its interval, PID, PID / LLID, metrics.
 
-    LLID is the ID of the layer that feeds the classifier, PID the largest of all layers whose ID is stable over scales
-    (see `is_stable`); the data themselves are no layer. Missing values are empty; `reason` names the layers without an
-    ID, or with one that is not stable, which PID ignores.
+    LLID is the ID of the layer that feeds the classifier, PID the largest ID of all layers whose ID is stable over
+    scales (see `is_stable`); the input is not a layer. Missing values are empty; `reason` names the layers without an
+    ID, or with one that is not stable. PID ignores those layers.
     """
     keys = ["study", *settings, "checkpoint", "split", "estimator"]
     layers = ids[(ids["layer"] != INPUT) & ids["class"].isna()]
     layers = layers.set_index(layers.groupby(keys, dropna=False, sort=False).ngroup())
-    last = layers[layers.feeds_classifier.astype(bool)]
+    last = layers[layers["feeds_classifier"].astype(bool)]
     stable = is_stable(layers)
     peak = layers[stable].dropna(subset="id").sort_values("id")
     peak = peak[~peak.index.duplicated(keep="last")]
-    lost, unstable = layers[layers["id"].isna()], layers[~stable]
-    unmeasured = layers.index.unique().difference(last.index)
+    missing, unstable = layers[layers["id"].isna()], layers[~stable]
+    without_last = layers.index.unique().difference(last.index)
     reasons = [
-        "ID of " + lost["layer"] + ": " + lost["reason"].astype(str),
-        "PID without " + unstable["layer"] + ": " + of_scales(unstable),
-        pd.Series("LLID: the layer that feeds the classifier is not among those measured", unmeasured, dtype=object),
+        "ID of " + missing["layer"] + ": " + missing["reason"].astype(str),
+        "PID without " + unstable["layer"] + ": " + scales_text(unstable),
+        pd.Series("LLID: the layer that feeds the classifier is not measured", without_last, dtype=object),
     ]
     measures = {
         "llid": last["id"],
@@ -37,12 +37,10 @@ def summary_table(ids, settings):
         "pid": peak["id"],
         "pid_layer": peak["layer"],
         "pid_over_llid": peak["id"] / last["id"],
-        "reason": joined(pd.concat(reasons)),
     }
-    summary = layers[~layers.index.duplicated()].assign(**measures)
-    keys.remove("split")
-    del measures["reason"]
-    return summary[[*keys, *measures, *METRICS, "split", "reason"]].reset_index(drop=True)
+    summary = layers[~layers.index.duplicated()].assign(**measures, reason=join_reasons(pd.concat(reasons)))
+    place = [key for key in keys if key != "split"]
+    return summary[[*place, *measures, *CHECKPOINT_METRICS, "split", "reason"]].reset_index(drop=True)
 
 
 def is_stable(estimates):
@@ -55,7 +53,7 @@ def is_stable(estimates):
     return ~((change > MOST_CHANGE) | (change < 1 / MOST_CHANGE))
 
 
-def of_scales(estimates):
+def scales_text(estimates):
     """Return in words how the ID of each row of id.csv changes over scales."""
     texts = [
         f"its ID is {quarter:.3g} from a quarter of the points and {every:.3g} from all"

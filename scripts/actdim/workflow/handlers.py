@@ -33,10 +33,10 @@ def show_time_left(log_handlers):
 
 def missing_values(folder):
     """Return what the tables in a folder say of their missing values, as lines."""
-    from actdim.tables.missing import missing  # imported here because importing pandas takes a second
+    from actdim.tables.missing import describe_missing  # imported here because importing pandas takes a second
 
     try:
-        return missing(folder)
+        return describe_missing(folder)
     except UserError as mistake:  # a table that the user has changed
         return [str(mistake)]
 

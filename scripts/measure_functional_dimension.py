@@ -8,7 +8,7 @@ from actdim import cli, plugins
 from actdim.cli import add_set, read_set
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import on_device
-from actdim.measures.functional_dimension import batch_dimension, choose, draw_inputs, full_dimension, function_of
+from actdim.measures.functional_dimension import measure_functional_dimension
 from actdim.measures.settings import FunctionalDimension
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
@@ -26,16 +26,9 @@ def main():
     settings = check(FunctionalDimension, read_set(arguments.set), "--set")
     trained = load_trained(arguments.checkpoint)
     data = data_set(trained.settings.dataset)
-    split = on_device(
-        load_samples(trained.settings.dataset, trained.settings.seed)[settings.split], data, trained.device
-    )
-    inputs = choose(split, settings.samples, settings.seed)
-    function = function_of(trained.model, inputs[:1], settings.outputs == "probabilities")
-    limits = {"memory": 1e9 * settings.memory, "tolerance": settings.tolerance}
-    result = batch_dimension(function, inputs, **limits)
-    if settings.full:
-        draw = draw_inputs(inputs, data.vocabulary, settings.seed)
-        result["full"] = full_dimension(function, draw, len(inputs), **limits)
+    splits = load_samples(trained.settings.dataset, trained.settings.seed)
+    samples = on_device(splits[settings.split], data, trained.device)
+    result = measure_functional_dimension(trained.model, samples, data.vocabulary, settings)
     print(result)
     about = {
         "settings": settings.model_dump(),

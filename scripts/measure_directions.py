@@ -1,0 +1,64 @@
+#!/usr/bin/env python
+"""Measure how a checkpoint's model relies on single directions of a layer: ablation, noise, and unit by unit."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from actdim import cli, plugins
+from actdim.cli import add_set, read_set
+from actdim.datasets.dataset import data_set, load_samples
+from actdim.datasets.device import on_device
+from actdim.errors import UserError
+from actdim.measures.directions import measure_directions
+from actdim.measures.settings import Directions
+from actdim.models.layers import listed_layers
+from actdim.provenance import made_by, settings_that_count
+from actdim.storage.json_files import write_json
+from actdim.training.trained_model import load_trained
+from actdim.validation import check
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
+    parser.add_argument("--layer", required=True, help="a module of its model")
+    add_set(parser, "a setting of the measure: clamp=mean, orders=20")
+    parser.add_argument("--output", required=True, type=Path, help="the JSON file")
+    arguments = parser.parse_args()
+
+    settings = check(Directions, read_set(arguments.set), "--set")
+    trained = load_trained(arguments.checkpoint)
+    if arguments.layer not in dict(trained.model.named_modules()):
+        known = ", ".join(listed_layers(trained.model) or (name for name, _ in trained.model.named_children()))
+        raise UserError(f"--layer {arguments.layer}: the model has no such module; it has {known}")
+    samples = choose_samples(trained, settings)
+    result = measure_directions(trained.model, arguments.layer, samples, settings)
+    about = {
+        "layer": arguments.layer,
+        "settings": settings.model_dump(),
+        "source": trained.source,
+        "made_by": made_by(
+            __file__,
+            *plugins.run_functions(trained.settings),
+            settings=settings_that_count(settings),
+            libraries=("torch", "scikit-learn"),
+        ),
+    }
+    write_json(arguments.output, {**result, **about})
+    print(f"{arguments.layer}: {result['units']} units, area under ablation {result['area']}")
+
+
+def choose_samples(trained, settings):
+    """Return {split: device.Samples}, at most settings.samples of each split, chosen at random."""
+    data, splits = data_set(trained.settings.dataset), load_samples(trained.settings.dataset, trained.settings.seed)
+    random = np.random.default_rng(settings.seed)
+    chosen = {}
+    for name, split in splits.items():
+        rows = np.sort(random.permutation(len(split.labels))[: settings.samples])
+        chosen[name] = on_device(type(split)(*(values[rows] for values in split)), data, trained.device)
+    return chosen
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -31,8 +31,6 @@ rule all:
         EVENTS,
         OVERVIEW,
     localrule: True
-    message:
-        "Complete: results/tables and results/figures. Next Snakemake writes results/report.html."
 
 
 onstart:
@@ -48,6 +46,7 @@ onsuccess:
     if any(job.rule.name == "all" for job in workflow.dag.jobs):
         for line in handlers.missing_values("results/tables"):
             logger.warning(line)
+        logger.info("Complete: results/tables, results/figures; the report is results/report.html.")
 
 
 onerror:

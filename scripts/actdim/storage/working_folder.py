@@ -61,6 +61,7 @@ def publish(folder, names, output):
     temporary = temporary_path(output)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
+        sync_to_disk(folder)
         temporary.mkdir()
         for name in names:
             link_or_copy(folder / name, temporary / name)

@@ -1,6 +1,4 @@
-"""How a user's mistake, or a disk's, reaches the user: as one line, without a traceback.
-
-Command-line arguments that several programs share."""
+"""Programs: one line without a traceback for mistakes and disk faults; command-line arguments that programs share."""
 
 import contextlib
 import errno
@@ -12,27 +10,27 @@ from pathlib import Path
 
 from actdim.errors import NoSpace, UserError
 
-TELL = "exec 8>&2; export ACTDIM_STDERR=8; "  # what every job's shell runs first, for `say` to use
+TELL = "exec 8>&2; export ACTDIM_STDERR=8; "  # for `say`; every job's shell runs this first
 
 
 def run(main):
-    """Run `main()` as a program: a mistake of the user, or a fault of a disk, becomes one line and exit status 1.
+    """Run `main()` as a program: a user's mistake or a disk fault becomes one line and exit status 1.
 
     So do some mistakes that only numpy and torch can tell; see MISTAKES.
     """
     try:
         main()
-        sys.stdout.flush()  # to a log, whose disk may be full
+        sys.stdout.flush()  # raises if it goes to a log on a full disk
     except NoSpace as error:
         say(error)
-        os._exit(1)  # at the usual exit HDF5 crashes on a file that it could not close
+        os._exit(1)  # the usual exit would crash in HDF5, which could not close its file
     except UserError as error:
         say(error)
         sys.exit(1)
     except OSError as error:
         if error.errno == errno.ENOSPC and not error.filename:
             say(f"{log()}: no space left on its disk for what this program has to say")
-            os._exit(1)  # the usual exit would try to say it again
+            os._exit(1)  # the usual exit would flush again
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror or error}")
         sys.exit(1)
@@ -45,7 +43,7 @@ def run(main):
         sys.exit(1)
 
 
-MISTAKES = {  # what numpy and torch say of them, and what a user should know
+MISTAKES = {  # {message of numpy or torch: what the user is told}
     "(.*) does not have a deterministic implementation": (
         "the model's {} has no deterministic implementation here; have it compute that otherwise"
     ),
@@ -57,7 +55,7 @@ MISTAKES = {  # what numpy and torch say of them, and what a user should know
 
 
 def log():
-    """Return the file that standard output goes to, as far as the system tells."""
+    """Return the file of standard output, if the system tells."""
     try:
         return os.readlink("/proc/self/fd/1")
     except OSError:
@@ -65,7 +63,7 @@ def log():
 
 
 def say(what):
-    """Write a line to standard error; where that is a log on a full disk, to the standard error of Snakemake.
+    """Write a line to standard error; if that is a log on a full disk, to Snakemake's standard error.
 
     The latter is the descriptor in the variable ACTDIM_STDERR; see TELL.
     """

@@ -278,7 +278,7 @@ def test_a_table_that_a_user_changed(made):
     Path("own/id.csv").write_text("\n".join(lines[:-1]))
     command = f"plot_id_over_depth --id own/id.csv {FIGURE}"
     _, said = run(command)
-    assert said.startswith("plot_id_over_depth.py: own/id.csv: damaged, for id.csv.sha256 says otherwise; ")
+    assert said.startswith("plot_id_over_depth.py: own/id.csv: does not match id.csv.sha256; ")
     assert said.endswith(", or if you changed the table, delete own/id.csv.sha256")
     Path("own/id.csv.sha256").unlink()
     do(command)

@@ -1,33 +1,33 @@
-"""The checksum beside a table, in the form of sha256sum."""
+"""The checksum of a table, in a file next to it, in the format of sha256sum."""
 
 from actdim.errors import UserError
 from actdim.storage.atomic import REMAKE, atomic_write
 from actdim.storage.checksums import sha256_line
 
 
-def seal_table(written, path):
-    """Write the checksum of a table that will lie at `path` to a file beside it, as sha256sum would."""
-    with atomic_write(beside_table(path)) as beside:
-        beside.write_text(sha256_line(written.read_bytes(), path.name))
+def write_table_checksum(written, path):
+    """Write the checksum of a table that is at `written` now and will be at `path`."""
+    with atomic_write(checksum_path(path)) as temporary:
+        temporary.write_text(sha256_line(written.read_bytes(), path.name))
 
 
-def read_sealed_table(path, remedy=REMAKE):
-    """Return the bytes of a table; UserError where it is missing or damaged.
+def read_verified_table(path, remedy=REMAKE):
+    """Return the bytes of a table; UserError if it is missing or does not match its checksum.
 
-    A table with no checksum beside it is the user's own.
+    A table without a checksum is the user's own.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    sealed = beside_table(path)
-    if sealed.exists() and sealed.read_bytes() != sha256_line(content, path.name).encode():
+    checksum = checksum_path(path)
+    if checksum.exists() and checksum.read_bytes() != sha256_line(content, path.name).encode():
         raise UserError(
-            f"{path}: damaged, for {sealed.name} says otherwise; {remedy}, or if you changed the table, delete {sealed}"
+            f"{path}: does not match {checksum.name}; {remedy}, or if you changed the table, delete {checksum}"
         )
     return content
 
 
-def beside_table(path):
+def checksum_path(table):
     """Return the path of the checksum of a table."""
-    return path.with_name(f"{path.name}.sha256")
+    return table.with_name(f"{table.name}.sha256")

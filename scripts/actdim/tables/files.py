@@ -7,7 +7,7 @@ import pandas as pd
 
 from actdim.errors import UserError
 from actdim.storage.atomic import REMAKE, atomic_write
-from actdim.storage.csv_checksums import read_sealed_table, seal_table
+from actdim.storage.csv_checksums import read_verified_table, write_table_checksum
 
 
 def write_csv(table, path):
@@ -15,12 +15,12 @@ def write_csv(table, path):
     text = table.to_csv(index=False)
     with atomic_write(path, len(text)) as beside:
         beside.write_text(text)
-        seal_table(beside, path)
+        write_table_checksum(beside, path)
 
 
 def read_csv(path, *columns, remedy=REMAKE):
     """Read a table that has `columns`; a missing, empty or damaged one is a UserError that names it."""
-    content = read_sealed_table(Path(path), remedy)
+    content = read_verified_table(Path(path), remedy)
     try:
         table = pd.read_csv(io.BytesIO(content))
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Batches: all samples lie on the device as they are stored, and are chosen, altered and normalized there."""
+"""Batches: all samples are on the device, as stored; they are selected, augmented and normalized there."""
 
 import functools
 from typing import NamedTuple
@@ -9,11 +9,11 @@ import torch
 from actdim.datasets.device import normalize
 from actdim.training.augmentation import augment
 
-AUGMENTATION = 2  # beside a run's seed, tells its random numbers for this from those for other things
+AUGMENTATION = 2  # with the run's seed, the seed of these random numbers
 
 
 class Epoch(NamedTuple):
-    """What is drawn for one pass over n samples, on the device."""
+    """The random numbers of one pass over n samples, on the device."""
 
     order: torch.Tensor  # (n,) int64
     offsets: torch.Tensor  # (n, 2) int64: upper left corner of the window in the padded image
@@ -22,7 +22,7 @@ class Epoch(NamedTuple):
 
 
 def batches(n, batch_size):
-    """Return the number of batches in an epoch: full ones, for batch norm cannot train on a rest of one sample."""
+    """Return the number of full batches in an epoch; batch norm could not train on a last batch of one sample."""
     return max(1, n // batch_size)
 
 
@@ -44,7 +44,7 @@ def take_batch(samples, settings, step):
 
 @functools.lru_cache(maxsize=1)
 def draw_epoch(n, seed, epoch, crop, rotation, device):
-    """Return the Epoch of n samples: once an epoch, so that no batch waits for the copy to the device."""
+    """Return the Epoch of n samples; drawn once an epoch, so that no batch waits for a copy to the device."""
     order = np.random.default_rng([seed, epoch]).permutation(n)
     random = np.random.default_rng([seed, epoch, AUGMENTATION])
     offsets = random.integers(2 * crop, endpoint=True, size=(n, 2))

@@ -1,17 +1,17 @@
 """The autoencoder-bottleneck regularizer of the public code of arXiv 2211.13239.
 
-A small autoencoder learns, beside the model, to reconstruct the activations of one layer from a code of few numbers;
-its relative reconstruction error is added to the loss, so that the model learns activations that few numbers hold.
+A small autoencoder learns with the model to reconstruct the activations of one layer from a short code. Its relative
+reconstruction error is part of the loss, so the model learns activations that a short code can represent.
 """
 
 import torch
 from torch import nn
 
-HIDDEN = 4  # times the width of the code, in the layers around it
+HIDDEN = 4  # width of the hidden layers, relative to the code
 
 
 class Autoencoder(nn.Module):
-    """Two layers to a code of `width` numbers and two back, for activations of `features` numbers."""
+    """Two layers that encode `features` activations as `width` numbers, and two that decode them."""
 
     def __init__(self, features, width):
         super().__init__()
@@ -20,9 +20,9 @@ class Autoencoder(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, features))
 
     def error(self, activations):
-        """Return the relative reconstruction error of activations (n, ...): the part of their variance that is lost.
+        """Return the relative reconstruction error of activations (n, ...): the fraction of variance that is lost.
 
-        They are centered and scaled to a mean square of 1 first, for a model must not win by making them small.
+        They are centered and scaled to a mean square of 1 first; otherwise small activations would lower the error.
         """
         x = activations.flatten(1).float()
         x = x - x.mean(0)
@@ -31,7 +31,7 @@ class Autoencoder(nn.Module):
 
 
 def watch(model, layer):
-    """Return a dict that holds, after every forward pass of the model, the output of `layer` as its "output"."""
+    """Return a dict whose "output" is the output of `layer` after each forward pass of the model."""
     seen = {}
     model.watched = True  # so that a transformer computes its last block at all positions
     model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: seen.update(output=output.clone()))

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import normalize, on_device
 from actdim.storage.atomic import atomic_write
-from actdim.storage.csv_checksums import seal_table
+from actdim.storage.csv_checksums import write_table_checksum
 from actdim.storage.working_folder import locked_working_folder, publish
 from actdim.training import checkpoints, resume
 from actdim.training.batches import batches
@@ -25,8 +25,8 @@ def train(run, output, previous=None, save_every=10.0):
     run: the TrainingJob; previous: the last checkpoint of the stage before, if there is one;
     save_every: seconds between resume states.
 
-    All work is done in the stage's working folder; see storage.working_folder. What is intact there is not trained
-    again. Raises UserError if `output` holds something else.
+    It works in the stage's working folder (see storage.working_folder) and trains only what is not intact there.
+    Raises UserError if `output` holds something else.
     """
     output = Path(output)
     resume.require_free_output(output, run)
@@ -156,4 +156,4 @@ def write_metrics(run, folder):
         writer.writeheader()
         writer.writerows(rows)
         file.close()
-        seal_table(temporary, path)
+        write_table_checksum(temporary, path)

@@ -1,4 +1,4 @@
-"""How torch computes in this project: the same seed gives the same numbers, and memory is kept between steps."""
+"""Settings of torch: the same seed gives the same numbers, and memory is kept between steps."""
 
 import ctypes
 import os
@@ -7,19 +7,21 @@ import torch
 
 
 def make_deterministic(threads):
-    """Make the same seed give the same weights: a fixed number of threads, and no nondeterministic kernel."""
+    """Make training reproducible: a fixed number of threads, and no nondeterministic kernels."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms() loads the compiler too, for a second
+    torch.set_deterministic_debug_mode(
+        "error"
+    )  # use_deterministic_algorithms() would load the compiler, which takes a second
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device
 
 
 def keep_memory():
-    """Keep freed memory in the process, where it runs on glibc.
+    """Keep freed memory in the process, on glibc.
 
-    Otherwise every step asks the kernel for its activations anew, which took a sixth of the time of a ResNet-18.
+    Otherwise each step requests memory for its activations from the kernel, which took 1/6 of the time of a ResNet-18.
     """
     if hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(M_MMAP_MAX, 0)

@@ -1,4 +1,4 @@
-"""One step of training: the model and all that learns with it, the learning rate, the loss."""
+"""One step of training: the model, optimizer and autoencoder, the learning rate, the loss."""
 
 import math
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from actdim.training.bottleneck import Autoencoder, watch
 
 
 class Learner(NamedTuple):
-    """What learns in a run."""
+    """The model and what is trained with it."""
 
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
@@ -24,7 +24,7 @@ class Learner(NamedTuple):
 
 
 def begin(settings, train):
-    """Return the Learner that a run's seed makes for the training Samples."""
+    """Return the initial Learner of a run, from its seed, for the training Samples."""
     torch.manual_seed(settings.seed)
     device, training = train.labels.device, settings.training
     model = build_model(settings, device)
@@ -40,7 +40,7 @@ def begin(settings, train):
 
 @torch.no_grad()
 def make_autoencoder(width, model, watched, train, seed):
-    """Return the autoencoder of the watched layer; the model's own random numbers stay as they would be without it."""
+    """Return the autoencoder of the watched layer; the model's own random numbers do not depend on it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model.eval()(normalize(train.inputs[:2], train))
@@ -48,7 +48,7 @@ def make_autoencoder(width, model, watched, train, seed):
 
 
 def make_optimizer(training, model, autoencoder):
-    """Return the optimizer of all weights; weight decay is for the model's."""
+    """Return the optimizer of all weights; weight decay applies to the model's."""
     groups = [{"params": model.parameters(), "weight_decay": training.weight_decay}]
     if autoencoder:
         groups.append({"params": autoencoder.parameters(), "weight_decay": 0.0})
@@ -87,7 +87,7 @@ def learning_rate(training, step, per_unit):
 
 
 def train_step(learner, train, settings, step, per_unit):
-    """Take one step of the optimizer on the step's batch. Nothing here waits for the device."""
+    """Take one optimizer step on the step's batch, without waiting for the device."""
     training = settings.training
     inputs, labels = take_batch(train, settings, step)
     for group in learner.optimizer.param_groups:
@@ -108,6 +108,6 @@ def train_step(learner, train, settings, step, per_unit):
 
 
 def mixed_precision(training, device):
-    """Return the context in which the model computes: bfloat16 where the setting says so, weights in float32."""
+    """Return the context for forward passes: bfloat16 if the setting says so, with weights in float32."""
     half = training.precision == "bfloat16" or (training.precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, torch.bfloat16, enabled=half)

@@ -161,7 +161,7 @@ def test_correlations_by_study_sweep_measure_and_target():
     other = runs(rng, "other")[:2]
     found = predictors.predictors_table(pd.concat([early, table, other], ignore_index=True))
     assert list(found) == [
-        *("study", "sweep", "measure", "target", "checkpoint", "n"),
+        *("study", "sweep", "measure", "target", "checkpoint", "n", "n_settings"),
         *("pearson_r", "pearson_low", "pearson_high", "spearman_r", "spearman_low", "spearman_high"),
         *("kendall_tau", "kendall_low", "kendall_high"),
     ]

@@ -69,7 +69,7 @@ def test_few_unrelated_runs_seldom_have_an_interval_without_zero():
 
 def test_constants_few_runs_and_missing_values():
     x, y = gaussians(8, 0.5)
-    numbers = list(predictors.correlations(x, y))[1:]
+    numbers = list(predictors.correlations(x, y))[2:]
     for few in (predictors.correlations(x[:2], y[:2]), predictors.correlations(x, 0 * y + 0.1)):
         assert all(few[name] is None for name in numbers)
     five = predictors.correlations(x[:5], y[:5])
@@ -83,3 +83,30 @@ def test_resamples_of_one_value_are_left_out():
     x, y = pd.Series([0.0] * 5 + [1.0]), pd.Series([0.0] * 5 + [1.0])
     found = predictors.correlations(x, y)
     assert (found["pearson_low"], found["kendall_high"]) == (pytest.approx(1), pytest.approx(1))
+
+
+def test_intervals_resample_settings_with_their_seeds():
+    """Ten seeds that repeat a setting add nothing: the interval is that of the settings alone."""
+    x, y = gaussians(12, 0.5)
+    alone = predictors.correlations(x, y)
+    repeated = predictors.correlations(x.repeat(10), y.repeat(10), np.arange(12).repeat(10))
+    assert (repeated["n"], repeated["n_settings"]) == (120, 12)
+    for kind in SCIPYS:
+        for end in predictors.interval_names(kind):
+            assert repeated[end] == pytest.approx(alone[end], abs=1e-9), end
+
+
+def test_two_seeds_of_unrelated_settings_seldom_have_an_interval_without_zero():
+    """Resampling runs instead would exclude 0 in 20 % of these."""
+    excluded = []
+    for seed in range(200):
+        x, y = (column.repeat(2) for column in gaussians(8, 0, seed))
+        noise = np.random.default_rng(seed).normal(scale=0.1, size=(2, 16))
+        found = predictors.correlations(x + noise[0], y + noise[1], np.arange(8).repeat(2))
+        excluded.append(found["spearman_low"] > 0 or found["spearman_high"] < 0)
+    assert np.mean(excluded) < 0.12
+
+
+def test_settings_are_those_that_differ_in_more_than_the_seed():
+    runs = pd.DataFrame({"study": "a", "lr": [1, 1, 2, None], "seed": [0, 1, 0, 0], "checkpoint": 1})
+    assert list(predictors.same_setting(runs)) == [0, 0, 1, 2]

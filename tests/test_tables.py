@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from actdim.tables.columns import CHECKPOINT_METRICS
-from actdim.tables.correlations import correlations_table
+from actdim.tables.correlations import correlate, correlations_table
 from actdim.tables.id import id_table
 from actdim.tables.summary import summary_table
 from actdim.tables.sweeps import combinations, sweeps
@@ -75,7 +75,7 @@ def test_correlations_by_sweep():
     w, seed = np.repeat([0, 0.01, 0.1], 2), np.tile([0, 1], 3)
     expected = stats.spearmanr((20 + seed) / (10 - 30 * w), 0.9 - w)
     assert ratio.spearman_r == pytest.approx(expected.statistic)
-    assert ratio.spearman_p == pytest.approx(expected.pvalue)
+    assert ratio.spearman_p == pytest.approx(2 / 6), "of three settings"
     assert len(table.query("sweep == 'all'")) == 3
 
 
@@ -266,6 +266,7 @@ def test_columns_of_the_real_tables(finished):
         "spearman_r",
         "spearman_p",
         "n",
+        "n_settings",
         "split",
     ]
 
@@ -309,3 +310,21 @@ def test_an_id_that_changes_with_scale_is_no_peak():
     said = "PID without stem: its ID is 20 from a quarter of the points and 64 from all"
     assert (summary.loc[unstable, "reason"] == said).all()
     assert summary.loc[~unstable, "reason"].isna().all()
+
+
+@pytest.mark.parametrize(("settings", "p"), [(3, 2 / 6), (4, 2 / 24), (8, 2 / 40320)])
+def test_p_of_few_settings_counts_permutations(settings, p):
+    """In perfect order, two permutations in n! are as extreme; two seeds of a setting change nothing."""
+    x = pd.Series(np.arange(settings, dtype=float))
+    for repeats in (1, 2):
+        found = correlate(x.repeat(repeats), -(x**2).repeat(repeats), np.arange(settings).repeat(repeats))
+        assert found["spearman_p"] == pytest.approx(p)
+        assert found["pearson_p"] == pytest.approx(p)
+        assert found["n_settings"] == settings
+
+
+def test_p_of_two_settings_is_empty():
+    x = pd.Series([0.0, 0.1, 1.0, 1.1])
+    found = correlate(x, 2 * x, [0, 0, 1, 1])
+    assert found["pearson_r"] == pytest.approx(1)
+    assert found["pearson_p"] is None

@@ -24,11 +24,11 @@ def introduction(predictors):
     """Return how to read what follows."""
     intervals = int(predictors["spearman_low"].notna().sum())
     text = (
-        "How the measures correlate with generalization: Spearman's r and its 95 % interval, from a bootstrap over the"
-        f" runs of a study. Even with no true correlation, 1 interval in 20 excludes 0; this table has {intervals}."
-        f" Fewer than {FEWEST_RESAMPLED} runs have no interval, and nothing is said of them. Runs that differ only in"
-        " their seed count like any others. A correlation over a grid of settings does not show that one causes the"
-        " other, and the areas under ablation are computed from accuracies themselves."
+        "How the measures correlate with generalization: Spearman's r over the runs of a study, with a 95 % interval"
+        " from resampling its settings, each with all its seeds. Even with no true correlation, about 1 interval in 20"
+        f" excludes 0, and more with few settings; this table has {intervals}. Fewer than {FEWEST_RESAMPLED} settings"
+        " have no interval, and nothing is said of them. A correlation over a grid of settings does not tell that one"
+        " quantity causes the other, and the areas under ablation are computed from accuracies themselves."
     )
     return textwrap.fill(text, WIDTH) + "\n"
 

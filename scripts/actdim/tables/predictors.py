@@ -19,7 +19,7 @@ TARGETS = ["validation_accuracy", "generalization_gap"]
 CORRELATIONS = {"pearson_r": stats.pearsonr, "spearman_r": stats.spearmanr, "kendall_tau": stats.kendalltau}
 
 FEWEST = 3  # runs for a correlation
-FEWEST_RESAMPLED = 6  # runs for an interval: 4 unrelated ones are in perfect order 2 times in 24, 6 ones in 720
+FEWEST_RESAMPLED = 6  # settings for an interval: 4 unrelated ones are in perfect order 2 times in 24, 6 ones in 720
 RESAMPLES = 2_000
 INTERVAL = [2.5, 97.5]  # percentiles
 
@@ -40,25 +40,40 @@ def predictors_table(measures):
             for sweep, group in groups:
                 place = {"study": study, "sweep": sweep, "measure": measure}
                 for target in TARGETS:
-                    correlation = correlations(group[measure], group[target])
+                    correlation = correlations(group[measure], group[target], same_setting(group))
                     rows.append({**place, "target": target, "checkpoint": checkpoint, **correlation})
     return pd.DataFrame(rows).astype({"checkpoint": "Int64"})
 
 
-def correlations(x, y):
-    """Return n, Pearson's and Spearman's r and Kendall's tau-b of two columns, each with its 95 % interval.
+def same_setting(runs):
+    """Return (runs,) numbers of their settings: the same for runs that differ in their seed alone."""
+    settings = [name for name in settings_in(runs) if name != "seed"]
+    if not settings:
+        return np.zeros(len(runs), dtype=int)
+    return runs.groupby(settings, dropna=False, sort=False).ngroup().to_numpy()
 
-    n is the number of runs in which both are finite; others are left out. All are empty for fewer than 3 runs or a
-    constant, the intervals for fewer than 6 runs.
+
+def correlations(x, y, settings=None):
+    """Return n, n_settings, Pearson's and Spearman's r and Kendall's tau-b of two columns, each with a 95 % interval.
+
+    n is the number of runs in which both are finite; others are left out. settings: (runs,), see same_setting; None if
+    all differ. An interval resamples settings, each with all its seeds, because seeds of one setting are not
+    independent settings. All are empty for fewer than 3 runs or a constant, the intervals for fewer than 6 settings.
     """
-    both = np.isfinite(x) & np.isfinite(y)
+    both = (np.isfinite(x) & np.isfinite(y)).to_numpy()
     x, y = x[both].to_numpy(float), y[both].to_numpy(float)
-    result = {"n": len(x), **dict.fromkeys(name for kind in CORRELATIONS for name in (kind, *interval_names(kind)))}
+    settings = np.arange(len(both)) if settings is None else np.asarray(settings)
+    of_setting, settings = np.unique(settings[both], return_inverse=True)
+    result = {
+        "n": len(x),
+        "n_settings": len(of_setting),
+        **dict.fromkeys(name for kind in CORRELATIONS for name in (kind, *interval_names(kind))),
+    }
     if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return result
     result.update({kind: test(x, y).statistic for kind, test in CORRELATIONS.items()})
-    if len(x) >= FEWEST_RESAMPLED:
-        resampled = correlations_of_resamples(x, y, draw_resamples(len(x)))
+    if len(of_setting) >= FEWEST_RESAMPLED:
+        resampled = correlations_of_resamples(x, y, draw_resamples(len(of_setting))[:, settings])
         for kind, values in zip(CORRELATIONS, resampled, strict=True):
             result.update(zip(interval_names(kind), np.nanpercentile(values, INTERVAL), strict=True))
     return result
@@ -72,7 +87,7 @@ def interval_names(kind):
 
 @functools.cache
 def draw_resamples(n):
-    """Return how often each of n runs is in each resample with replacement: (2000, n), the same each time."""
+    """Return how often each of n settings is in each resample with replacement: (2000, n), the same each time."""
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(float)
 
 
@@ -84,7 +99,7 @@ def correlations_of_resamples(x, y, counts):
     discordant pairs is c's c, and c s / 2 are the ranks less their mean (the mean rank for ties).
     """
     signs = [np.sign(values[:, None] - values) for values in (x, y)]
-    centered = [values - (counts @ values / len(values))[:, None] for values in (x, y)]
+    centered = [values - (counts @ values / counts.sum(axis=1))[:, None] for values in (x, y)]
     ranks = [counts @ sign.T for sign in signs]
     untied = [sum_over_pairs(sign**2, counts) for sign in signs]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,0 +1,84 @@
+"""Rank correlations over settings: Spearman's, and partial ones given the settings or given a covariate.
+
+The partial Spearman correlation ranks x and y, takes from both what a linear model of the controls explains, and
+correlates what is left. Settings are controlled by the level of every axis (a free effect of each value of each axis,
+no interactions), because targets rise and fall along an axis, and so does a measure that only reflects it.
+"""
+
+import numpy as np
+
+from actdim.tables.generalization.pairs import TIE
+
+FEWEST_LEFT = 3  # dimensions of the residuals: with one, every correlation is -1 or 1
+
+
+def spearman(grid, x, y):
+    """Return Spearman's correlation of x and y of each setting, (S, draws), in every draw."""
+    return partial_spearman(grid, x, y, np.ones((1, len(x), 1)))
+
+
+def partial_spearman_given_settings(grid, x, y):
+    """Return the partial Spearman correlation of x and y, (S, draws), given the levels of all axes."""
+    return partial_spearman(grid, x, y, level_effects(grid)[None])
+
+
+def partial_spearman_given(grid, x, y, covariate):
+    """Return the partial Spearman correlation of x and y given the ranks of a covariate, all (S, draws)."""
+    ranks = weighted_ranks(covariate, grid.setting_counts).T
+    return partial_spearman(grid, x, y, np.stack([np.ones_like(ranks), ranks], axis=2))
+
+
+def partial_spearman(grid, x, y, controls):
+    """Return the correlation of the ranks of x and y less what the controls, (draws or 1, S, k), explain.
+
+    nan where x or y is constant or explained completely, or fewer than FEWEST_LEFT dimensions are left.
+    """
+    counts = grid.setting_counts.T
+    basis, left = control_basis(controls, counts)
+    ranks = [weighted_ranks(values, grid.setting_counts).T for values in (x, y)]
+    x_left, y_left = (residuals(rank, counts, basis) for rank in ranks)
+    covariance, x_variance, y_variance = (
+        (a * b).sum(axis=1) for a, b in ((x_left, y_left), (x_left, x_left), (y_left, y_left))
+    )
+    total = (counts * ranks[0] ** 2).sum(axis=1), (counts * ranks[1] ** 2).sum(axis=1)
+    defined = (left >= FEWEST_LEFT) & (x_variance > 1e-9 * total[0]) & (y_variance > 1e-9 * total[1])
+    return np.where(defined, covariance / np.sqrt(np.where(defined, x_variance * y_variance, 1)), np.nan)
+
+
+def level_effects(grid):
+    """Return the design (S, k) of a free effect of every value of every axis, with an intercept."""
+    columns = [np.ones(len(grid.levels))]
+    for axis in range(len(grid.axes)):
+        columns += [grid.levels[:, axis] == level for level in np.unique(grid.levels[:, axis])[1:]]
+    return np.column_stack(columns).astype(float)
+
+
+def control_basis(controls, counts):
+    """Return (orthonormal basis (draws, S, k) of the weighted controls, dimensions that they leave (draws,))."""
+    basis, sizes, _ = np.linalg.svd(np.sqrt(counts)[:, :, None] * controls, full_matrices=False)
+    used = sizes > 1e-9 * np.maximum(sizes[:, :1], 1e-300)
+    return basis * used[:, None, :], (counts > 0).sum(axis=1) - used.sum(axis=1)
+
+
+def residuals(values, counts, basis):
+    """Return the weighted values, (draws, S), less their projection on a basis."""
+    weighted = np.sqrt(counts) * values
+    return weighted - np.einsum("dsk,dk->ds", basis, np.einsum("dsk,ds->dk", basis, weighted))
+
+
+def weighted_ranks(values, counts):
+    """Return the ranks of values (S, draws) that count as often as counts say, ties at their mean, about 0."""
+    order = np.argsort(values, axis=0, kind="stable")
+    ordered, weights = (np.take_along_axis(array, order, axis=0) for array in (values, counts))
+    after = np.cumsum(weights, axis=0)
+    scale = np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1]))
+    new = np.concatenate([np.full_like(ordered[:1], True, bool), np.diff(ordered, axis=0) > TIE * scale])
+    places = np.arange(len(values))[:, None]
+    first = np.maximum.accumulate(np.where(new, places, 0), axis=0)
+    ends = np.concatenate([new[1:], np.full_like(new[:1], True)])
+    last = np.minimum.accumulate(np.where(ends, places, len(values) - 1)[::-1], axis=0)[::-1]
+    below = np.take_along_axis(after - weights, first, axis=0)
+    ranks = (below + np.take_along_axis(after, last, axis=0) - after[-1]) / 2
+    result = np.empty_like(ranks)
+    np.put_along_axis(result, order, ranks, axis=0)
+    return result

@@ -54,9 +54,7 @@ def main():
     losses = by_study("--trained-to", arguments.trained_to, studies, float)
     if losses and LOSS not in runs:
         raise UserError(f"{arguments.measures}: has no column {LOSS}, which --trained-to needs")
-    options = {
-        study: Options(losses.get(study), samples.get(study), arguments.environments) for study in studies
-    }
+    options = {study: Options(losses.get(study), samples.get(study), arguments.environments) for study in studies}
     print(*(f"{role}: {', '.join(names)}" for role, names in columns._asdict().items()), sep="\n")
     tables = generalization_tables(runs, columns, options)
     write_csv(tables.generalization, arguments.output)

@@ -7,25 +7,23 @@ no interactions), because targets rise and fall along an axis, and so does a mea
 
 import numpy as np
 
-from actdim.tables.generalization.pairs import TIE
-
 FEWEST_LEFT = 3  # dimensions of the residuals: with one, every correlation is -1 or 1
 
 
 def spearman(grid, x, y):
-    """Return Spearman's correlation of x and y of each setting, (S, draws), in every draw."""
+    """Return Spearman's correlation in every draw, (draws,), from the ranks of x and y, (S, draws)."""
     return partial_spearman(grid, x, y, np.ones((1, len(x), 1)))
 
 
 def partial_spearman_given_settings(grid, x, y):
-    """Return the partial Spearman correlation of x and y, (S, draws), given the levels of all axes."""
+    """Return the partial Spearman correlation, given the levels of all axes, from the ranks of x and y, (S, draws)."""
     return partial_spearman(grid, x, y, level_effects(grid)[None])
 
 
 def partial_spearman_given(grid, x, y, covariate):
-    """Return the partial Spearman correlation of x and y given the ranks of a covariate, all (S, draws)."""
-    ranks = weighted_ranks(covariate, grid.setting_counts).T
-    return partial_spearman(grid, x, y, np.stack([np.ones_like(ranks), ranks], axis=2))
+    """Return the partial Spearman correlation, given a covariate, from the ranks of all three, (S, draws)."""
+    covariate = weighted_ranks(covariate, grid.setting_counts).T
+    return partial_spearman(grid, x, y, np.stack([np.ones_like(covariate), covariate], axis=2))
 
 
 def partial_spearman(grid, x, y, controls):
@@ -35,13 +33,13 @@ def partial_spearman(grid, x, y, controls):
     """
     counts = grid.setting_counts.T
     basis, left = control_basis(controls, counts)
-    ranks = [weighted_ranks(values, grid.setting_counts).T for values in (x, y)]
-    x_left, y_left = (residuals(rank, counts, basis) for rank in ranks)
+    ranks = [weighted_ranks(variable, grid.setting_counts).T for variable in (x, y)]
+    x_left, y_left = (residuals(variable, counts, basis) for variable in ranks)
     covariance, x_variance, y_variance = (
         (a * b).sum(axis=1) for a, b in ((x_left, y_left), (x_left, x_left), (y_left, y_left))
     )
-    total = (counts * ranks[0] ** 2).sum(axis=1), (counts * ranks[1] ** 2).sum(axis=1)
-    defined = (left >= FEWEST_LEFT) & (x_variance > 1e-9 * total[0]) & (y_variance > 1e-9 * total[1])
+    x_total, y_total = ((counts * variable**2).sum(axis=1) for variable in ranks)
+    defined = (left >= FEWEST_LEFT) & (x_variance > 1e-9 * x_total) & (y_variance > 1e-9 * y_total)
     return np.where(defined, covariance / np.sqrt(np.where(defined, x_variance * y_variance, 1)), np.nan)
 
 
@@ -66,19 +64,18 @@ def residuals(values, counts, basis):
     return weighted - np.einsum("dsk,dk->ds", basis, np.einsum("dsk,ds->dk", basis, weighted))
 
 
-def weighted_ranks(values, counts):
-    """Return the ranks of values (S, draws) that count as often as counts say, ties at their mean, about 0."""
-    order = np.argsort(values, axis=0, kind="stable")
-    ordered, weights = (np.take_along_axis(array, order, axis=0) for array in (values, counts))
-    after = np.cumsum(weights, axis=0)
-    scale = np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1]))
-    new = np.concatenate([np.full_like(ordered[:1], True, bool), np.diff(ordered, axis=0) > TIE * scale])
-    places = np.arange(len(values))[:, None]
+def weighted_ranks(ranks, counts):
+    """Return dense ranks (S, draws) as ranks among settings that count so often, ties at their mean, about 0."""
+    order = np.argsort(ranks, axis=0, kind="stable")
+    ordered, weights = (np.take_along_axis(array, order, axis=0) for array in (ranks, counts))
+    through = np.cumsum(weights, axis=0)
+    places = np.arange(len(ranks))[:, None]
+    new = np.diff(ordered, axis=0, prepend=-1) > 0
     first = np.maximum.accumulate(np.where(new, places, 0), axis=0)
     ends = np.concatenate([new[1:], np.full_like(new[:1], True)])
-    last = np.minimum.accumulate(np.where(ends, places, len(values) - 1)[::-1], axis=0)[::-1]
-    below = np.take_along_axis(after - weights, first, axis=0)
-    ranks = (below + np.take_along_axis(after, last, axis=0) - after[-1]) / 2
-    result = np.empty_like(ranks)
-    np.put_along_axis(result, order, ranks, axis=0)
+    last = np.minimum.accumulate(np.where(ends, places, len(ranks) - 1)[::-1], axis=0)[::-1]
+    below = np.take_along_axis(through - weights, first, axis=0)
+    centered = (below + np.take_along_axis(through, last, axis=0) - through[-1]) / 2
+    result = np.empty_like(centered)
+    np.put_along_axis(result, order, centered, axis=0)
     return result

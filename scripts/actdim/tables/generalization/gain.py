@@ -23,9 +23,9 @@ PENALTIES = 10.0 ** np.arange(-2, 3)  # of columns of variance 1
 
 
 def cross_fitted_gain(grid, x, y):
-    """Return the gain in every draw, (draws,), for x and y of each setting, (S, draws); nan where y is constant."""
+    """Return the gain in every draw, (draws,), from the ranks of x and y, (S, draws); nan where y is constant."""
     counts = grid.setting_counts.T
-    target, measure = (scaled_ranks(values, grid.setting_counts) for values in (y, x))
+    target, measure = (scaled_ranks(ranks, grid.setting_counts) for ranks in (y, x))
     settings = settings_design(grid)[None]
     with_measure = np.concatenate(
         [
@@ -61,9 +61,9 @@ def axis_scores(grid, axis):
     return (levels[:, None] == present[1:]).astype(float)
 
 
-def scaled_ranks(values, counts):
-    """Return the ranks of values (S, draws), about 0 and of variance 1 were there no ties, as (draws, S)."""
-    return (weighted_ranks(values, counts) * 12**0.5 / np.maximum(counts.sum(axis=0), 1)).T
+def scaled_ranks(ranks, counts):
+    """Return dense ranks (S, draws) about 0 and, were there no ties, of variance 1, as (draws, S)."""
+    return (weighted_ranks(ranks, counts) * 12**0.5 / np.maximum(counts.sum(axis=0), 1)).T
 
 
 def left_out_error(design, target, counts, penalty):

@@ -1,8 +1,8 @@
 """Granulated Kendall coefficients (Jiang et al. 2020).
 
-For each axis, the settings that differ in that axis alone form cells, and Kendall's tau of x and y is taken within each.
-psi of an axis is the mean of tau over its cells, and psi the mean over axes. So a measure that reflects one
-hyperparameter only has a psi near 1 / A, however large its correlation over all settings.
+For each axis, the settings that differ in that axis alone form cells, and Kendall's tau of x and y is taken within
+each. psi of an axis is the mean of tau over its cells, and psi the mean over axes. So a measure that reflects one
+hyperparameter only has a psi of at most 1 / A, however large its correlation over all settings.
 
 Tau is Kendall's tau-a, as in the paper: a pair that is tied in x or in y counts 0. With tau-b, cells in which the
 measure is constant would drop out, and a measure that is constant along most axes would look better for it.
@@ -14,7 +14,7 @@ from actdim.tables.generalization.pairs import group_matrix, number_groups, sign
 
 
 def granulated_kendall(grid, x, y):
-    """Return psi of each axis, (A, draws), for x and y of each setting, (S, draws); nan where an axis has no pair."""
+    """Return psi of each axis, (A, draws), for the ranks of x and y, (S, draws); nan where an axis has no pair."""
     left, right = grid.pairs
     n_axes, draws = len(grid.axes), x.shape[1]
     cells, axis_of_cell = axis_cells(grid)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from actdim.tables.generalization.pairs import dense_ranks
+
 RESAMPLES = 1_000
 
 
@@ -48,15 +50,15 @@ class Grid:
         size = max(1, int(2e7) // max(1, len(self.pairs[0])))
         yield from (slice(start, start + size) for start in range(0, draws, size))
 
-    def means(self, values):
-        """Return the mean of a value of each run, (R,), over the runs that a draw has of each setting, (S, draws).
+    def ranks(self, values):
+        """Return the dense ranks (S, draws) of the settings in every draw, by the mean value of their runs.
 
-        Where a draw has none of the runs of a setting, the mean is that of draw 0; its count is 0 there.
+        values: (R,). Where a draw has none of the runs of a setting, its mean is that of draw 0; its count is 0 there.
         """
         member = self.setting == np.arange(len(self.levels))[:, None]
         totals, counts = member @ (self.run_counts * values[:, None]), member @ self.run_counts
         means = totals / np.where(counts == 0, 1, counts)
-        return np.where(counts == 0, means[:, :1], means)
+        return dense_ranks(np.where(counts == 0, means[:, :1], means))
 
     def restrict(self, valid):
         """Return the grid of some of the runs only: valid (R,) tells which."""

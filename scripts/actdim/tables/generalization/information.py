@@ -1,13 +1,13 @@
 """Normalized conditional mutual information (Jiang et al. 2020).
 
-For a pair of settings, V_x and V_y are the signs of the differences of x and of y, and U_S the values that both settings
-have of a set S of axes. The statistic is I(V_x; V_y | U_S) / H(V_y | U_S): how much of the order in y the order in x
-tells, once the values of S are known. The smallest over all S of at most two axes is `cmi`. It is 0 for a measure that
-reflects one or two hyperparameters only, and 1 for the target itself.
+For a pair of settings, V_x and V_y are the signs of the differences of x and of y, and U_S the values that both
+settings have of a set S of axes. The statistic is I(V_x; V_y | U_S) / H(V_y | U_S): how much of the order in y the
+order in x tells, once the values of S are known. The smallest over all S of at most two axes is `cmi`. It is 0 for a
+measure that reflects one or two hyperparameters only, and 1 for the target itself.
 
 Every ordered pair of different settings counts once, as the probabilities of the definition say, so a value u of U_S
-counts by its number of pairs. The scorer of the PGDL competition counts all u alike, pairs each setting with itself, and
-takes sets of exactly two axes; in an incomplete grid the two differ.
+counts by its number of pairs. The scorer of the PGDL competition counts all u alike, pairs each setting with itself,
+and takes sets of exactly two axes.
 
 Pairs tied in y are left out, because they have no order to tell. A pair tied in x counts half in either order. A set
 under which no order of y is left to tell, such as all axes of a grid, is left out.
@@ -31,7 +31,7 @@ LARGEST_SET = 2
 def conditional_information(grid, x, y):
     """Return (sets, their normalized conditional mutual information (sets, draws)); nan where nothing is left to tell.
 
-    sets: tuples of axes' indices. x, y: of each setting, (S, draws).
+    sets: tuples of axes' indices. x, y: ranks of the settings, (S, draws).
     """
     left, right = grid.pairs
     sets = [axes for size in range(LARGEST_SET + 1) for axes in combinations(range(len(grid.axes)), size)]
@@ -57,9 +57,7 @@ def conditioning_cells(grid, sets):
     left, right = grid.pairs
     members, turned = [], []
     for axes in sets:
-        codes = number_groups(grid.levels[:, axes], np.full(len(grid.levels), True)) if axes else np.zeros_like(
-            grid.levels[:, 0]
-        )
+        codes = number_groups(grid.levels[:, axes], np.full(len(grid.levels), True))
         ends = np.sort(np.stack([codes[left], codes[right]], axis=1), axis=1)
         groups = number_groups(ends, np.full(len(left), True))
         members.append(group_matrix(groups, len(left)))

@@ -45,20 +45,20 @@ def judge(grid, x, y, loss, test_samples=None, environments="values"):
     if n_settings < FEWEST or np.ptp(y) == 0:
         reason = f"fewer than {FEWEST} settings" if n_settings < FEWEST else "the target is constant"
         return Judgment({**counts, **all_estimates(draws, n_settings, {}), "reason": reason}, [], [], draws)
-    x_means, y_means = grid.means(x), grid.means(y)
-    psi = granulated_kendall(grid, x_means, y_means)
-    sets, information = conditional_information(grid, x_means, y_means)
+    x_ranks, y_ranks = grid.ranks(x), grid.ranks(y)
+    psi = granulated_kendall(grid, x_ranks, y_ranks)
+    sets, information = conditional_information(grid, x_ranks, y_ranks)
     errors = sign_errors(grid, x, y, test_samples, environments)
     draws |= {
-        "spearman": spearman(grid, x_means, y_means),
+        "spearman": spearman(grid, x_ranks, y_ranks),
         "psi": mean_defined(psi),
         "cmi": smallest_defined(information),
         **summarize(errors.errors),
-        "partial_spearman": partial_spearman_given_settings(grid, x_means, y_means),
-        "gain": cross_fitted_gain(grid, x_means, y_means),
+        "partial_spearman": partial_spearman_given_settings(grid, x_ranks, y_ranks),
+        "gain": cross_fitted_gain(grid, x_ranks, y_ranks),
     }
     if np.isfinite(loss).all():
-        draws["partial_spearman_loss"] = partial_spearman_given(grid, x_means, y_means, grid.means(loss))
+        draws["partial_spearman_loss"] = partial_spearman_given(grid, x_ranks, y_ranks, grid.ranks(loss))
     told = {"cmi": {"cmi_given": given_text(grid, sets, information[:, 0])}, "sign_error_max": worst(grid, errors)}
     row = {**counts, **all_estimates(draws, n_settings, told), "reason": missing_text(draws, x, loss, n_settings)}
     axes = [axis_row(grid, axis, psi[axis], errors) for axis in range(len(grid.axes))]
@@ -83,7 +83,7 @@ def all_estimates(draws, n_settings, told):
 def estimate(name, values, n_settings):
     """Return {name, name_low, name_high} of a statistic's values in every draw."""
     low, high = interval(resamples_of(values, n_settings))
-    return {name: values[0] if np.isfinite(values[0]) else None, f"{name}_low": low, f"{name}_high": high}
+    return {name: values[0], f"{name}_low": low, f"{name}_high": high}
 
 
 def resamples_of(values, n_settings):
@@ -123,7 +123,7 @@ def given_text(grid, sets, information):
 def worst(grid, errors):
     """Return the columns that tell which environment has the largest sign error, and in which direction it counts."""
     if not len(errors.axis):
-        return {"sign_error_worst": None, "direction": None, "n_environments": 0}
+        return {"sign_error_worst": None, "direction": np.nan, "n_environments": 0}
     place = int(np.argmax(errors.errors[:, 0]))
     return {
         "sign_error_worst": f"{grid.axes[errors.axis[place]]} {environment_text(grid, errors, place)}",
@@ -150,7 +150,7 @@ def axis_row(grid, axis, psi, errors):
     return {
         "axis": grid.axes[axis],
         **estimate("psi", psi, len(grid.levels)),
-        "sign_error": of_axis.mean() if len(of_axis) else None,
+        "sign_error": of_axis.mean() if len(of_axis) else np.nan,
         "n_environments": len(of_axis),
         "n_pairs": int((grid.pair_axis == axis).sum()),
     }
@@ -172,6 +172,7 @@ def environment_rows(grid, errors):
 def missing_text(draws, x, loss, n_settings):
     """Return why statistics, or all intervals, are missing; None where nothing is."""
     reasons = {
+        "spearman": "undefined",
         "psi": "no two settings differ in one axis alone",
         "cmi": "the settings leave no order of the target to tell",
         "sign_error_mean": f"no environment has {FEWEST_PAIRS} pairs of runs whose targets surely differ",

@@ -1,4 +1,4 @@
-"""What the statistics over pairs share: the sign of a difference, and sums over groups of pairs."""
+"""What the statistics over pairs share: ranks, the sign of a difference, and sums over groups of pairs."""
 
 import numpy as np
 from scipy import sparse
@@ -6,12 +6,20 @@ from scipy import sparse
 TIE = 1e-12  # relative difference below which two means are equal: they are rounded
 
 
-def signs(values, left, right):
-    """Return the sign of values[left] - values[right]; 0 for a tie. values: (items, draws); returns (pairs, draws)."""
-    first, second = values[left], values[right]
-    difference = first - second
-    tied = np.abs(difference) <= TIE * np.maximum(np.abs(first), np.abs(second))
-    return np.where(tied, 0, np.sign(difference)).astype(np.float32)
+def dense_ranks(values):
+    """Return the ranks of values (items, draws) in each draw, from 0, equal for a tie, without gaps."""
+    order = np.argsort(values, axis=0, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=0)
+    scale = np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1]))
+    steps = np.diff(ordered, axis=0) > TIE * scale
+    ranks = np.zeros(values.shape, np.int32)
+    np.put_along_axis(ranks, order, np.concatenate([ranks[:1], np.cumsum(steps, axis=0, dtype=np.int32)]), axis=0)
+    return ranks
+
+
+def signs(ranks, left, right):
+    """Return the sign of ranks[left] - ranks[right], (pairs, draws); 0 for a tie."""
+    return np.sign(ranks[left] - ranks[right]).astype(np.float32)
 
 
 def group_matrix(groups, n_pairs, weights=None):

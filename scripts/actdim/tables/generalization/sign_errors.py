@@ -8,8 +8,8 @@ it orders all the other way, 1/2 for a coin, for a constant measure, or for a pa
 A pair counts by how sure the sign of y - y' is. With n test samples, Hoeffding's inequality bounds the probability that
 it is wrong by phi = 2 exp(-n d^2 / 2), d = |y - y'|; the weight is max(0, max(0, 1 - phi)^2 - 1/2), as in the authors'
 code. It holds for targets that are means over the test samples of a quantity between 0 and 1, such as an accuracy, or
-differ from one by what is fixed, such as the gap. Without n, every pair counts 1. Environments whose effective number of
-pairs, (sum of weights)^2 / sum of squared weights, is below 12 are left out.
+differ from one by what is fixed, such as the gap. Without n, every pair counts 1. Environments whose effective number
+of pairs, (sum of weights)^2 / sum of squared weights, is below 12 are left out.
 
 Which pairs are one environment: by `values`, all pairs between the same two values of an axis, whatever the other axes
 are; by `settings`, all pairs between the same two settings, as in the paper, which has 25 of them from 5 seeds. With
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from actdim.tables.generalization.pairs import group_matrix, number_groups, signs
+from actdim.tables.generalization.pairs import dense_ranks, group_matrix, number_groups, signs
 
 FEWEST_PAIRS = 12
 ENVIRONMENTS = ("values", "settings")
@@ -58,7 +58,8 @@ def sign_errors(grid, x, y, test_samples=None, environments="values"):
 
     counts = grid.setting_counts[grid.setting] * grid.run_counts
     drawn = counts[first] * counts[second] * weights[:, None]
-    wrong = (1 - signs(x[:, None], first, second) * signs(y[:, None], first, second)) / 2
+    x_signs, y_signs = (signs(dense_ranks(values[:, None]), first, second) for values in (x, y))
+    wrong = (1 - x_signs * y_signs) / 2
     totals, wrongs = sums[kept] @ drawn, sums[kept] @ (drawn * wrong)
     errors = np.where(totals > 0, wrongs / np.where(totals > 0, totals, 1), np.nan)
     direction = -1 if kept.any() and errors[:, 0].mean() > 0.5 else 1

@@ -471,6 +471,7 @@ def test_seeds_are_not_settings():
 def test_measures_are_compared_by_the_difference():
     runs = runs_of(seeds=3)
     rng = np.random.default_rng(6)
+    runs["measure"] = runs["gap"] + 0.01 * rng.normal(size=len(runs))
     runs["same"] = -2 * runs["measure"] + 3
     runs["noise"] = rng.normal(size=len(runs))
     tables = judged(runs, ["measure", "same", "noise"])

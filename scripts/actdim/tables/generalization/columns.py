@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from actdim.errors import UserError
-from actdim.tables.columns import METRICS
+from actdim.tables.columns import CHECKPOINT_METRICS
 from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.predictors import TARGETS
 
 STUDY, SEED, CHECKPOINT, LOSS = "study", "seed", "checkpoint", "train_loss"
 # Columns of measures.csv that are neither settings nor measures.
-OTHER = {STUDY, SEED, CHECKPOINT, "estimator", "reason", *METRICS, *TARGETS, *MEASURE_COLUMNS}
+OTHER = {STUDY, SEED, CHECKPOINT, "estimator", "reason", *CHECKPOINT_METRICS, *TARGETS, *MEASURE_COLUMNS}
 
 
 class Columns(NamedTuple):

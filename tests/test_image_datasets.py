@@ -85,7 +85,7 @@ def test_every_file_missing_or_damaged(name, harm, tmp_path, monkeypatch):
             file.write_bytes(content[: len(content) // 2 if harm == "cut" else 0])
         line = one_line(build(name, tmp_path / "local"))
         assert file.name in line
-        assert ("missing" if harm == "missing" else "damaged") in line
+        assert ("missing" if harm == "missing" else "corrupt") in line
         assert f"scripts/download_dataset.py --dataset {name} --output {tmp_path}/local" in line
         file.write_bytes(content)
     build(name, tmp_path / "local").load()
@@ -96,11 +96,11 @@ def test_damaged_packed_file(cut, tmp_path):
     write_mnist(tmp_path, packed=True)
     file = tmp_path / "MNIST/raw/t10k-images-idx3-ubyte.gz"
     file.write_bytes(file.read_bytes()[:cut])
-    assert f"{file}: damaged" in one_line(build("mnist", tmp_path))
+    assert f"{file}: corrupt" in one_line(build("mnist", tmp_path))
     file.write_bytes(b"no archive at all")
-    assert f"{file}: damaged" in one_line(build("mnist", tmp_path))
+    assert f"{file}: corrupt" in one_line(build("mnist", tmp_path))
     file.write_bytes(gzip.compress(b"no images"))
-    assert "damaged: MNIST/raw/t10k-images-idx3-ubyte.gz or " in one_line(build("mnist", tmp_path))
+    assert "corrupt: MNIST/raw/t10k-images-idx3-ubyte.gz or " in one_line(build("mnist", tmp_path))
 
 
 def test_labels_of_other_samples(tmp_path):

@@ -147,7 +147,7 @@ def test_a_pickle_of_cifar_is_read_only_if_it_is_the_published_one(tmp_path, mon
 
     write_cifar(tmp_path / "data", CIFAR10, monkeypatch)
     (tmp_path / "data/cifar-10-batches-py" / part).write_bytes(pickle.dumps(Stranger()))
-    with pytest.raises(UserError, match=rf"{part}: damaged, for its MD5 is not that of the published file"):
+    with pytest.raises(UserError, match=rf"{part}: corrupt: its MD5 is not that of the published file"):
         cifar10(folder=str(tmp_path / "data")).load()
 
 

@@ -1,4 +1,4 @@
-"""What a data set is; the modules here make them (the table is in registry.py)."""
+"""What a data set is, and the samples of one that a run uses."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,23 +18,23 @@ class Split(NamedTuple):
 
 
 class DataSet(NamedTuple):
-    """A data set's shape, known without reading it, and how to read it."""
+    """A data set: what is known of it without reading it, and how to read it."""
 
     shape: tuple[int, ...]  # of one sample
     classes: int
     sizes: dict[str, int]  # {"train": n, "validation": n}
     load: Callable[[], dict[str, Split]]  # {"train": Split, "validation": Split}
     vocabulary: int = 0  # number of tokens; 0 where the inputs are not tokens
-    mean: tuple[float, ...] = ()  # of each channel of uint8 images, where 1 stands for 255
-    std: tuple[float, ...] = ()
+    mean: tuple[float, ...] = ()  # to subtract from each channel of uint8 images, where 1 stands for 255
+    std: tuple[float, ...] = ()  # to divide each channel by, after that
 
 
 def data_set(settings):
-    """Return the DataSet of a DatasetSettings, not read yet; its sizes are those of the samples that a run uses.
+    """Return the DataSet of a DatasetSettings, not read yet, with the sizes of what a run uses.
 
     Raises UserError where the settings do not fit the data set.
     """
-    data, name = whole_set(settings), settings.name
+    data, name = full_data_set(settings), settings.name
     if not data.mean and settings.augmentation.is_on:
         raise UserError(f"dataset.augmentation: is for uint8 images, and {name} has none")
     wanted, available = settings.train_size, data.sizes["train"]
@@ -45,7 +45,7 @@ def data_set(settings):
     return data._replace(sizes={**data.sizes, "train": wanted})
 
 
-def whole_set(settings):
+def full_data_set(settings):
     """Return the DataSet of a DatasetSettings, not read yet, with all its samples.
 
     Raises UserError where a function of the user's own returns something else.
@@ -68,7 +68,7 @@ def load_samples(settings, seed):
     The samples are the same for every run. The run's seed decides which labels are replaced, each by a class drawn from
     all of them alike, at times its own (Zhang et al. 2017, arXiv 1611.03530).
     """
-    data, splits = data_set(settings), load_whole(settings)
+    data, splits = data_set(settings), load_all_samples(settings)
     train = splits["train"]
     rows = np.sort(np.random.default_rng(0).permutation(len(train.labels))[: data.sizes["train"]])
     labels = train.labels[rows]
@@ -78,9 +78,9 @@ def load_samples(settings, seed):
     return {**splits, "train": Split(train.inputs[rows], labels, train.index[rows])}
 
 
-def load_whole(settings):
-    """Return {split: Split} with all samples of a data set; UserError where they are not what it says of itself."""
-    data, name = whole_set(settings), settings.name
+def load_all_samples(settings):
+    """Return {split: Split} with all samples of a data set; UserError where they contradict its DataSet."""
+    data, name = full_data_set(settings), settings.name
     splits = data.load()
     if not isinstance(splits, dict) or set(splits) != set(data.sizes):
         raise UserError(f"dataset: {name} should load a Split of train and one of validation")
@@ -92,9 +92,9 @@ def load_whole(settings):
 
 def mistake_in(samples, data, n):
     """Return what is wrong with a Split of n samples of a DataSet, as text; None where nothing is."""
-    of_inputs = "int64" if data.vocabulary else "uint8" if data.mean else "float32"
+    input_dtype = "int64" if data.vocabulary else "uint8" if data.mean else "float32"
     for name, shape, dtype in (
-        ("inputs", (n, *data.shape), of_inputs),
+        ("inputs", (n, *data.shape), input_dtype),
         ("labels", (n,), "int64"),
         ("index", (n,), "int64"),
     ):
@@ -103,13 +103,13 @@ def mistake_in(samples, data, n):
             return f"{name} should be an array of numpy, not {type(array).__name__}"
         if array.shape != shape or array.dtype != dtype:
             return f"{name} are {array.dtype} {array.shape}; should be {dtype} {shape}"
-    for name, values, many in (("labels", samples.labels, data.classes), ("tokens", samples.inputs, data.vocabulary)):
-        if many and (values.min() < 0 or values.max() >= many):
-            return f"{name} from {values.min()} to {values.max()}; should be from 0 to {many - 1}"
+    for name, values, count in (("labels", samples.labels, data.classes), ("tokens", samples.inputs, data.vocabulary)):
+        if count and (values.min() < 0 or values.max() >= count):
+            return f"{name} from {values.min()} to {values.max()}; should be from 0 to {count - 1}"
     return None
 
 
-LABEL_NOISE = 1  # beside a run's seed, tells its random numbers for this from those for other things
+LABEL_NOISE = 1  # a key that separates these random numbers from others of the same seed
 
 
 def check_class_weights(weights, classes):
@@ -119,7 +119,10 @@ def check_class_weights(weights, classes):
 
 
 def split_at_random(inputs, labels, train_size, seed=0):
-    """Split samples into `train_size` for training and the rest for validation, the same way for every run."""
+    """Return {split: Split} with `train_size` random samples for training and the rest for validation.
+
+    The split is the same for every run.
+    """
     order = np.random.default_rng(seed).permutation(len(inputs))
-    parts = {"train": np.sort(order[:train_size]), "validation": np.sort(order[train_size:])}
-    return {name: Split(inputs[rows], labels[rows], rows) for name, rows in parts.items()}
+    rows_of = {"train": np.sort(order[:train_size]), "validation": np.sort(order[train_size:])}
+    return {split: Split(inputs[rows], labels[rows], rows) for split, rows in rows_of.items()}

@@ -15,12 +15,12 @@ class Samples(NamedTuple):
 
 
 def on_device(split, data, device):
-    """Return the Samples of a datasets.Split of the DataSet `data`."""
+    """Return a Split of the DataSet `data` as Samples on a device."""
     mean, std = (torch.tensor(values).reshape(len(values), 1, 1) * 255 for values in (data.mean, data.std))
-    parts = (torch.from_numpy(split.inputs), torch.from_numpy(split.labels), mean, std)
-    return Samples(*(part.to(device) for part in parts))
+    tensors = (torch.from_numpy(split.inputs), torch.from_numpy(split.labels), mean, std)
+    return Samples(*(tensor.to(device) for tensor in tensors))
 
 
 def normalize(inputs, samples):
-    """Return what the model reads: uint8 images as float32 with mean 0 and deviation 1, other inputs as they are."""
+    """Return inputs as the model reads them: uint8 images normalized to float32, others as they are."""
     return (inputs.float() - samples.mean) / samples.std if inputs.dtype == torch.uint8 else inputs

@@ -13,7 +13,7 @@ def digits() -> DataSet:
     """The 1,797 digits, standardized by the training pixels."""
 
     def load():
-        # The file itself, for to import scikit-learn takes longer than all else that a dump does.
+        # Read the file directly, because importing scikit-learn takes longer than all else that a dump does.
         folder = find_spec("sklearn").submodule_search_locations[0]
         table = np.loadtxt(f"{folder}/datasets/data/digits.csv.gz", delimiter=",", dtype=np.float32)
         images, labels = table[:, :-1].reshape(-1, 1, 8, 8), table[:, -1].astype(np.int64)

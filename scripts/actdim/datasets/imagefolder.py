@@ -1,4 +1,4 @@
-"""Images of one's own, in a folder for each class."""
+"""The user's own images, in a folder for each class."""
 
 import functools
 import os
@@ -11,7 +11,7 @@ from pydantic import Field
 from actdim.datasets.dataset import DataSet, Split
 from actdim.errors import UserError
 
-# Those that torchvision's ImageFolder reads.
+# The endings of files that torchvision's ImageFolder reads.
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
@@ -38,9 +38,9 @@ def imagefolder(
     """Images `train/<class>/*` and `validation/<class>/*` in a folder, as torchvision's ImageFolder finds them.
 
     Each is converted to RGB, its shorter side resized to `size` pixels, and the center of size x size cut out. All are
-    held in memory: 3 x size x size bytes an image. mean, std: of red, green and blue, where 1 is the brightest; the
-    defaults are those of ImageNet. Classes are numbered in the order of their names, samples in that of their paths.
-    Raises UserError where the folders of the two parts do not hold the same classes, or a class has no image.
+    held in memory, 3 x size x size bytes an image. mean, std: to normalize red, green and blue by; the defaults are
+    those of ImageNet. Classes are numbered in the order of their names, samples in the order of their paths.
+    Raises UserError where train/ and validation/ do not hold the same classes, or a class has no image.
     """
     files = {split: list_images(os.path.join(folder, split)) for split in ("train", "validation")}
     for split, other in (("train", "validation"), ("validation", "train")):
@@ -69,9 +69,9 @@ def list_images(folder):
     classes = {}
     for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
         classes[name] = [
-            os.path.join(place, file)
-            for place, _, names in sorted(os.walk(os.path.join(folder, name), followlinks=True))
-            for file in sorted(names)
+            os.path.join(directory, file)
+            for directory, _, files in sorted(os.walk(os.path.join(folder, name), followlinks=True))
+            for file in sorted(files)
             if file.lower().endswith(ENDINGS)
         ]
         if not classes[name]:
@@ -82,7 +82,7 @@ def list_images(folder):
 
 
 def load(classes, size):
-    """Return the Split of {class: its image files}; UserError that names the file that is no image."""
+    """Return the Split of {class: its image files}; UserError that names a file that is not an image."""
     from PIL import Image
     from torchvision.transforms.functional import center_crop, resize
 
@@ -92,11 +92,11 @@ def load(classes, size):
     for image, path in zip(images, paths, strict=True):
         try:
             with Image.open(path) as opened:
-                if opened.mode.startswith(("I", "F")):  # which convert() would cut off at 255
+                if opened.mode.startswith(("I", "F")):  # convert() would clip their values at 255
                     raise UserError(f"{path}: an image of more than 8 bits a color; save it with 8")
                 image[:] = np.asarray(center_crop(resize(opened.convert("RGB"), size), size)).transpose(2, 0, 1)
         except UserError:
             raise
-        except Exception as error:  # what damaged bytes lead to depends on the bytes
+        except Exception as error:  # of any kind: it depends on the bytes
             raise UserError(f"{path}: not an image that can be read ({' '.join(str(error).split())})") from None
     return Split(images, labels, np.arange(len(paths)))

@@ -36,21 +36,21 @@ def fashionmnist(*, folder: Folder = "data/fashionmnist") -> DataSet:
     return in_idx_format("fashionmnist", "FashionMNIST", folder, mean=(0.2860,), std=(0.3530,))
 
 
-def in_idx_format(name, kind, folder, mean, std):
-    """Return the DataSet that torchvision's class `kind` reads."""
+def in_idx_format(name, class_name, folder, mean, std):
+    """Return the DataSet that a class of torchvision reads."""
     require_folder(name, folder)
-    raw = Path(folder, kind, "raw")
-    sizes = {split: count(found(raw / images), SIZES[split]) for split, (images, _) in FILES.items()}
-    return DataSet((1, 28, 28), 10, sizes, load=lambda: load(name, kind, folder), mean=mean, std=std)
+    raw = Path(folder, class_name, "raw")
+    sizes = {split: count_samples(existing_file(raw / images), SIZES[split]) for split, (images, _) in FILES.items()}
+    return DataSet((1, 28, 28), 10, sizes, load=lambda: load(name, class_name, folder), mean=mean, std=std)
 
 
-def found(path):
-    """Return an IDX file, unpacked or .gz, as it lies there; the unpacked one where neither does."""
+def existing_file(path):
+    """Return the path of an IDX file, or of its .gz if only that exists."""
     packed = Path(f"{path}.gz")
     return packed if packed.exists() and not Path(path).exists() else Path(path)
 
 
-def count(path, published):
+def count_samples(path, published):
     """Return the number of samples that an IDX file states; `published` where it cannot be read."""
     opened = gzip.open if path.suffix == ".gz" else open
     with contextlib.suppress(OSError, EOFError, zlib.error), opened(path, "rb") as content:
@@ -58,32 +58,33 @@ def count(path, published):
     return published
 
 
-def load(name, kind, folder):
-    """Return {split: Split} as torchvision's class `kind` reads it."""
+def load(name, class_name, folder):
+    """Return {split: Split} as a class of torchvision reads it."""
     import torchvision
 
-    files = {split: [found(Path(folder, kind, "raw", file)) for file in part] for split, part in FILES.items()}
-    with unpacked(folder, kind, [file for part in files.values() for file in part]) as root:
+    raw = Path(folder, class_name, "raw")
+    files = {split: [existing_file(raw / file) for file in names] for split, names in FILES.items()}
+    with unpacked(folder, class_name, [file for paths in files.values() for file in paths]) as root:
 
-        def make(split):
-            published = getattr(torchvision.datasets, kind)(root, train=split == "train")
+        def read_split(split):
+            published = getattr(torchvision.datasets, class_name)(root, train=split == "train")
             images, labels = published.data.numpy(), published.targets.numpy()
             if images.shape[1:] != (28, 28) or (labels >= 10).any():
                 raise ValueError(f"images of {images.shape[1:]} and labels to {labels.max()}, not (28, 28) and 9")
             return images[:, None], labels
 
-        inside = {split: {str(file.relative_to(folder)): None for file in part} for split, part in files.items()}
-        return read(name, folder, inside, make)
+        no_md5 = {split: {str(file.relative_to(folder)): None for file in paths} for split, paths in files.items()}
+        return read(name, folder, no_md5, read_split)
 
 
 @contextlib.contextmanager
-def unpacked(folder, kind, files):
-    """Yield the folder that torchvision reads: `folder`, or a passing one where some of its `files` are .gz."""
+def unpacked(folder, class_name, files):
+    """Yield the folder that torchvision reads: `folder`, or a temporary one where some of its `files` are .gz."""
     if not any(file.suffix == ".gz" for file in files):
         yield folder
         return
     with tempfile.TemporaryDirectory() as root:
-        raw = Path(root, kind, "raw")
+        raw = Path(root, class_name, "raw")
         raw.mkdir(parents=True)
         for file in files:
             if file.suffix == ".gz":
@@ -94,11 +95,11 @@ def unpacked(folder, kind, files):
 
 
 def unpack(file):
-    """Return the content of a .gz file; UserError where it is damaged."""
+    """Return the content of a .gz file; UserError where it is corrupt."""
     try:
         content = gzip.decompress(file.read_bytes())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{file}: damaged ({error}); put the published file in its place") from None
+        raise UserError(f"{file}: corrupt ({error}); put the published file in its place") from None
     if not content:
-        raise UserError(f"{file}: damaged (nothing in it); put the published file in its place")
+        raise UserError(f"{file}: corrupt (it is empty); put the published file in its place")
     return content

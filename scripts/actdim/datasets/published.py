@@ -1,4 +1,4 @@
-"""What the published image data sets share: their folders, and one line for a missing or damaged file."""
+"""What the published image data sets share: their folders, and one line for a missing or corrupt file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def default_folder(name):
 
 
 def require_folder(name, folder):
-    """Raise UserError where a data set should lie in a folder of the user's own that is not there."""
+    """Raise UserError for a folder that does not exist, unless it is the default one, which is downloaded to."""
     if Path(folder) != default_folder(name) and not Path(folder).is_dir():
         raise UserError(
             f"dataset.folder: {folder}: no such folder; leave out `folder` to have {name} in {default_folder(name)}, "
@@ -27,39 +27,39 @@ def require_folder(name, folder):
         )
 
 
-def read(name, folder, files, make):
+def read(name, folder, files, read_split):
     """Return {split: Split} of a data set as torchvision reads it.
 
-    name: of the data set; files: {split: {path inside `folder`: MD5 of the published file, or None}}; make(split):
-    returns uint8 images (n, channels, height, width) and their labels (n,), and may fail in any way. The index of a
-    sample is its row in the published split. Raises UserError that names what is missing or damaged.
+    files: {split: {path inside `folder`: MD5 of the published file, or None}}; read_split(split): returns uint8 images
+    (n, channels, height, width) and their labels (n,), and may fail in any way. The index of a sample is its row in the
+    published split. Raises UserError that names what is missing or corrupt.
     """
     splits = {}
     for split in files:
         try:
-            images, labels = make(split)
+            images, labels = read_split(split)
             if len(images) != len(labels):
                 raise ValueError(f"{len(images)} images and {len(labels)} labels")
-        except Exception as error:  # what damaged bytes lead to depends on the bytes
-            raise fault(name, folder, files, split, error) from None
+        except Exception as error:  # of any kind: it depends on the bytes
+            raise reading_error(name, folder, files, split, error) from None
         splits[split] = Split(
             np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64), np.arange(len(labels), dtype=np.int64)
         )
     return splits
 
 
-def fault(name, folder, files, split, error):
-    """Return the UserError for a split that could not be read: the first missing or damaged file, and the remedy."""
+def reading_error(name, folder, files, split, error):
+    """Return the UserError for a split that could not be read: the first missing or corrupt file, and the remedy."""
     from torchvision.datasets.utils import check_integrity
 
     program = f"scripts/download_dataset.py --dataset {name} --output {folder}"
     if not Path(folder).is_dir():
         return UserError(f"{folder}: no such folder; download {name} to it by {program}, or copy its files there")
-    again = f"copy it there, or remove the folder and download {name} by {program}"
-    for file, md5 in {path: md5 for part in files.values() for path, md5 in part.items()}.items():
+    remedy = f"copy it there, or remove the folder and download {name} by {program}"
+    for file, md5 in {path: md5 for paths in files.values() for path, md5 in paths.items()}.items():
         if not Path(folder, file).is_file():
-            return UserError(f"{Path(folder, file)}: missing; {again}")
+            return UserError(f"{Path(folder, file)}: missing; {remedy}")
         if not check_integrity(Path(folder, file), md5):
-            return UserError(f"{Path(folder, file)}: damaged, for its MD5 is not that of the published file; {again}")
+            return UserError(f"{Path(folder, file)}: corrupt: its MD5 is not that of the published file; {remedy}")
     reason = " ".join(f"{type(error).__name__} {error}".split())
-    return UserError(f"{folder}: damaged: {' or '.join(files[split])} ({reason}); {again}")
+    return UserError(f"{folder}: corrupt: {' or '.join(files[split])} ({reason}); {remedy}")

@@ -24,10 +24,10 @@ def load(folder):
     """Return {split: Split} as torchvision reads it, which checks the MD5 of both files."""
     from torchvision.datasets import SVHN
 
-    def make(split):
-        published = SVHN(folder, split=parts[split])
+    def read_split(split):
+        published = SVHN(folder, split=published_names[split])
         return published.data, published.labels
 
-    parts = {"train": "train", "validation": "test"}
-    files = {split: dict([SVHN.split_list[part][1:]]) for split, part in parts.items()}
-    return read("svhn", folder, files, make)
+    published_names = {"train": "train", "validation": "test"}
+    files = {split: dict([SVHN.split_list[name][1:]]) for split, name in published_names.items()}
+    return read("svhn", folder, files, read_split)

@@ -14,7 +14,7 @@ import re
 from typing import NamedTuple
 
 from actdim.activations.limits import BATCH as DUMPED_AT_ONCE
-from actdim.datasets.dataset import data_set, whole_set
+from actdim.datasets.dataset import data_set, full_data_set
 from actdim.estimators.pca import CHUNK_BYTES as PCA_CHUNK
 from actdim.measures.table import MEASURES
 from actdim.models.summary import ModelSummary, summarize_model
@@ -73,7 +73,7 @@ def make_workload(study, run, gpu=False):
     data = data_set(run.settings.dataset)
     values = math.prod(data.shape)
     bytes_of_value = 8 if data.vocabulary else 1 if data.mean else 4
-    samples = sum(whole_set(run.settings.dataset).sizes.values())
+    samples = sum(full_data_set(run.settings.dataset).sizes.values())
     data_bytes = bytes_of_value * values * samples
     return Workload(study, run, data.sizes, data.classes, values, data_bytes, study.model_of(run), gpu)
 

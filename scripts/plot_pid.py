@@ -1,29 +1,29 @@
 #!/usr/bin/env python
-"""Plot peak ID against regularization strength, colored by validation accuracy, over-regularized models marked."""
+"""Plot peak ID against regularization strength, colored by validation accuracy, with over-regularized models marked."""
 
 from actdim import cli
-from actdim.figures import arguments, at_the_end, label, over_seeds, plt, save, strength_axis
+from actdim.figures import label, mean_over_seeds, parse_arguments, plt, read_sweeps, save_figure, strength_axis
 
 
 def main():
-    chosen = arguments(__doc__, "summary")
-    rows, panels = at_the_end(chosen)
-    figure, axes = plt.subplots(1, len(panels), figsize=(2.2 + 4.2 * len(panels), 4.4), sharey=True, squeeze=False)
+    arguments = parse_arguments(__doc__, "summary")
+    rows, sweeps = read_sweeps(arguments)
+    figure, axes = plt.subplots(1, len(sweeps), figsize=(2.2 + 4.2 * len(sweeps), 4.4), sharey=True, squeeze=False)
     colors = plt.Normalize(rows.validation_accuracy.min(), rows.validation_accuracy.max())
-    for axis, (name, key, runs) in zip(axes[0], panels, strict=True):
-        place = strength_axis(axis, key, runs[key])
-        strength, mean, deviation = over_seeds(runs, key, "pid")
-        axis.errorbar(place(strength), mean, deviation, color="0.6", capsize=4, zorder=1)
-        _, accuracy, _ = over_seeds(runs.dropna(subset=["pid"]), key, "validation_accuracy")
+    for axis, (name, setting, runs) in zip(axes[0], sweeps, strict=True):
+        position = strength_axis(axis, setting, runs[setting])
+        strength, mean, deviation = mean_over_seeds(runs, setting, "pid")
+        axis.errorbar(position(strength), mean, deviation, color="0.6", capsize=4, zorder=1)
+        _, accuracy, _ = mean_over_seeds(runs.dropna(subset=["pid"]), setting, "validation_accuracy")
         points = axis.scatter(
-            place(strength), mean, c=accuracy, norm=colors, cmap="cividis", s=90, edgecolors="black", zorder=2
+            position(strength), mean, c=accuracy, norm=colors, cmap="cividis", s=90, edgecolors="black", zorder=2
         )
-        mark_over_regularized(axis, place(strength), accuracy)
+        mark_over_regularized(axis, position(strength), accuracy)
         axis.set_title(label(name), fontsize=13)
     axes[0, 0].set_ylabel(label("pid"))
     axes[0, 0].set_ylim(bottom=0)
     figure.colorbar(points, ax=axes, label=label("validation_accuracy"))
-    save(figure, chosen.svg, chosen.png)
+    save_figure(figure, arguments)
 
 
 def mark_over_regularized(axis, positions, accuracy):

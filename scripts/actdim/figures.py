@@ -1,4 +1,4 @@
-"""What the figures share: style, labels, axes of regularization strength, means over seeds."""
+"""What figures share: command line, style, labels, rows to show, axes of regularization strength, means over seeds."""
 
 import argparse
 import io
@@ -17,15 +17,18 @@ from actdim.tables.sweeps import combinations, sweeps
 
 matplotlib.use("Agg")
 
-
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito, colorblind-safe
-
-
-SHOWN = 4  # panels of a sweep, from its weakest to its strongest
-
-
 MARKERS = ["o", "^", "s", "D", "v", "P"]
+MOST_PANELS = 4  # of a sweep, from its weakest setting to its strongest
+LARGEST_RATIO = 20  # of regularization strengths on a linear axis
 
+LABELS = {
+    "llid": "last-layer ID (dimensions)",
+    "pid": "peak ID (dimensions)",
+    "pid_over_llid": "peak ID / last-layer ID",
+    "id": "ID (dimensions)",
+    "validation_accuracy": "validation accuracy (fraction)",
+}
 
 plt.rcParams.update(
     {
@@ -42,20 +45,21 @@ plt.rcParams.update(
 )
 
 
-def arguments(description, *tables):
-    """Return the parsed command line of a figure's program: its tables, the study, the estimator, the outputs."""
+def parse_arguments(description, *tables, of_study=True):
+    """Return the command line of a figure's program: its tables, the outputs and, of_study, the study and estimator."""
     parser = argparse.ArgumentParser(description=description)
     for table in tables:
         parser.add_argument(f"--{table}", required=True, type=Path, help=f"the table {table}.csv")
-    parser.add_argument("--study", required=True)
-    parser.add_argument("--estimator", required=True)
-    parser.add_argument("--unit", default="epochs", help="epochs or steps, for labels (default: epochs)")
+    if of_study:
+        parser.add_argument("--study", required=True, help="the study to show")
+        parser.add_argument("--estimator", required=True, help="the estimator to show")
+        parser.add_argument("--unit", default="epochs", help="epochs or steps, for labels (default: epochs)")
     parser.add_argument("--svg", required=True, type=Path, help="the figure as SVG")
     parser.add_argument("--png", required=True, type=Path, help="the figure as PNG")
     return parser.parse_args()
 
 
-def rows_of(table, **values):
+def select_rows(table, **values):
     """Return the rows of a table in which columns have the given values; UserError where there are none."""
     for column, value in values.items():
         table = table[table[column] == value]
@@ -64,100 +68,98 @@ def rows_of(table, **values):
     return table
 
 
-def of_all_samples(table, chosen):
-    """Return the rows of a study and an estimator that figures show: not by class, of the validation split if any."""
-    rows = rows_of(table, study=chosen.study, estimator=chosen.estimator)
+def select_shown(table, arguments):
+    """Return the rows of a study and an estimator that figures show: of one split, and of all classes together."""
+    rows = select_rows(table, study=arguments.study, estimator=arguments.estimator)
     if "class" in rows:
         rows = rows[rows["class"].isna()]
     return shown_split(rows)
 
 
-def at_the_end(chosen):
+def read_sweeps(arguments):
     """Return (the study's rows of the summary at its last checkpoint, its sweeps); UserError where it has none."""
-    rows = last_checkpoint(of_all_samples(read_csv(chosen.summary, *SUMMARY_COLUMNS), chosen))
-    panels = list(sweeps(rows, settings_in(rows)))
-    if not panels:
-        raise UserError(f"study {chosen.study}: no sweep of a setting with three values or more to plot")
-    return rows, panels
+    rows = last_checkpoint(select_shown(read_csv(arguments.summary, *SUMMARY_COLUMNS), arguments))
+    found = sweeps(rows, settings_in(rows))
+    if not found:
+        raise UserError(f"study {arguments.study}: no sweep of a setting with three values or more to plot")
+    return rows, found
 
 
 def choose_panels(rows, settings):
-    """Return rows of (name, runs): for each sweep a few settings from its weakest to its strongest, or else all."""
+    """Return [[(title, runs)]]: a line of panels for each sweep, from its weakest setting to its strongest.
+
+    Without sweeps it is one line of all settings.
+    """
     lines = []
-    for _, key, runs in sweeps(rows, settings):
-        values = np.sort(runs[key].unique())
-        few = values[np.unique(np.linspace(0, len(values) - 1, SHOWN).round().astype(int))]
-        lines.append([(f"{label(key)} {value:g}", runs[runs[key] == value]) for value in few])
+    for _, setting, runs in sweeps(rows, settings):
+        values = np.sort(runs[setting].unique())
+        shown = values[np.unique(np.linspace(0, len(values) - 1, MOST_PANELS).round().astype(int))]
+        lines.append([(f"{label(setting)} {value:g}", runs[runs[setting] == value]) for value in shown])
     return lines or [[(name, select(rows)) for name, select in combinations(rows, settings)]]
 
 
-def grid_of(panels):
-    """Return (figure, axes, [(axis, runs)]): titled axes that share their scales, for the rows of choose_panels."""
-    lines, columns = len(panels), max(map(len, panels))
+def make_panels(lines):
+    """Return (figure, axes, [(axis, runs)]): axes with titles and common scales for what choose_panels returns."""
+    columns = max(map(len, lines))
     figure, axes = plt.subplots(
-        lines,
+        len(lines),
         columns,
-        figsize=(1 + 3.3 * columns, 0.8 + 3.2 * lines),
+        figsize=(1 + 3.3 * columns, 0.8 + 3.2 * len(lines)),
         sharex=True,
         sharey=True,
         squeeze=False,
     )
-    placed = []
-    for line, row in zip(axes, panels, strict=True):
-        for axis, (name, runs) in zip(line, row, strict=False):
-            axis.set_title(name, fontsize=13)
-            placed.append((axis, runs))
-        for axis in line[len(row) :]:
+    panels = []
+    for line_axes, line in zip(axes, lines, strict=True):
+        for axis, (title, runs) in zip(line_axes, line, strict=False):
+            axis.set_title(title, fontsize=13)
+            panels.append((axis, runs))
+        for axis in line_axes[len(line) :]:
             axis.set_visible(False)
-    return figure, axes, placed
+    return figure, axes, panels
 
 
-def save(figure, svg, png):
-    """Write the figure as SVG and as PNG, each whole or not at all."""
-    for path, options in ((svg, {"metadata": {"Date": None}}), (png, {"dpi": 160})):
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format=path.suffix[1:], **options)
-        with atomic_write(path, drawn.tell()) as beside:
-            beside.write_bytes(drawn.getvalue())
+def save_figure(figure, arguments):
+    """Write the figure as SVG and as PNG, each atomically."""
+    for path, options in ((arguments.svg, {"metadata": {"Date": None}}), (arguments.png, {"dpi": 160})):
+        content = io.BytesIO()
+        figure.savefig(content, format=path.suffix[1:], **options)
+        with atomic_write(path, content.tell()) as temporary:
+            temporary.write_bytes(content.getvalue())
 
 
-def over_seeds(rows, x, y):
+def mean_over_seeds(rows, x, y):
     """Return (x values, mean of y, standard deviation of y over the runs of each x; 0 for a single run)."""
     groups = rows.dropna(subset=[y]).groupby(x)[y]
     return groups.mean().index.to_numpy(), groups.mean().to_numpy(), groups.std().fillna(0).to_numpy()
 
 
-def strength_axis(axis, key, values):
+def strength_axis(axis, setting, values):
     """Prepare the x axis for a regularization strength; return the function from strengths to positions.
 
     Strengths that span more than a factor of 20 are logarithmic, with 0 set apart at the left.
     """
     values = np.unique(values)
     positive = values[values > 0]
-    axis.set_xlabel(label(key))
-    if len(positive) < 2 or positive.max() / positive.min() <= 20:
+    axis.set_xlabel(label(setting))
+    if len(positive) < 2 or positive.max() / positive.min() <= LARGEST_RATIO:
         return np.asarray
     zero = positive.min() / 4
     axis.set_xscale("log")
     decades = 10.0 ** np.arange(np.ceil(np.log10(positive.min())), np.floor(np.log10(positive.max())) + 1)
-    ticks = {**({zero: "0"} if 0 in values else {}), **{at: f"$10^{{{round(np.log10(at))}}}$" for at in decades}}
+    ticks = {zero: "0"} if 0 in values else {}
+    ticks |= {decade: f"$10^{{{round(np.log10(decade))}}}$" for decade in decades}
     axis.set_xticks(list(ticks), list(ticks.values()))
     axis.minorticks_off()
     return lambda strengths: np.where(np.asarray(strengths) == 0, zero, strengths)
 
 
 def label(name):
-    """Return a column's name as a reader would say it, with its unit where it has one."""
-    known = {
-        "llid": "last-layer ID (dimensions)",
-        "pid": "peak ID (dimensions)",
-        "pid_over_llid": "peak ID / last-layer ID",
-        "id": "ID (dimensions)",
-        "validation_accuracy": "validation accuracy (fraction)",
-    }
-    return known.get(name, name.replace("_", " "))
+    """Return a column's name for a reader, with its unit where it has one."""
+    return LABELS.get(name, name.replace("_", " "))
 
 
-def correlation_text(r, n):
-    """Return a correlation for a panel's title."""
-    return f"Spearman r = {r:.2f}, {n} runs" if n >= 3 and r is not None and np.isfinite(r) else f"{n} runs"
+def correlation_text(correlation):
+    """Return what `correlate` returns as a panel's title."""
+    r, n = correlation["spearman_r"], correlation["n"]
+    return f"Spearman r = {r:.2f}, {n} runs" if r is not None and np.isfinite(r) else f"{n} runs"

@@ -41,7 +41,7 @@ class StudyFile(TrainedSections, MeasureSections):
     grid: list[dict[str, list]] = Field(
         [{}],
         description=(
-            "what varies: each item is a grid, of which every combination of values is a setting, as in "
+            "what varies: each item is a grid, and each combination of its values is one setting, as in "
             "scikit-learn's ParameterGrid; a key is a setting of dataset, model or training, or section.setting"
         ),
     )

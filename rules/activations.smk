@@ -20,12 +20,13 @@ rule dump_activations:
         file=checkpoint_file,
         split=lambda w: dump_of(w.samples)[2],
         layers=lambda w: STUDIES[w.study].activations.layers,
+        dtype=lambda w: STUDIES[w.study].activations.dtype,
         code=code_of_run("dump_activations.py"),
     message:
         "Storing the activations of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
         "scripts/dump_activations.py --checkpoint {input.checkpoints}/{params.file}"
-        " --split {params.split} --layers {params.layers} --output {output.activations} > {log} 2>&1"
+        " --split {params.split} --layers {params.layers} --dtype {params.dtype} --output {output.activations} > {log} 2>&1"
 
 
 # For studies that do not keep activations: Snakemake deletes them after the last job that needs them.

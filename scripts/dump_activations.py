@@ -6,6 +6,7 @@ from pathlib import Path
 
 from actdim import cli, plugins
 from actdim.activations.dump import dump
+from actdim.activations.settings import dump_settings
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import on_device
 from actdim.models.layers import layer_names
@@ -18,6 +19,7 @@ def main():
     parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
     parser.add_argument("--split", choices=["validation", "train"], default="validation", help="(default: validation)")
     parser.add_argument("--layers", nargs="+", default=["all"], metavar="NAME", help="modules, or all (the default)")
+    parser.add_argument("--dtype", choices=["auto", "float32"], default="auto", help="(default: float16 if harmless)")
     parser.add_argument("--output", required=True, type=Path, help="the HDF5 file")
     arguments = parser.parse_args()
 
@@ -30,12 +32,14 @@ def main():
         "made_by": made_by(
             __file__,
             *plugins.run_functions(trained.settings),
-            settings={"split": arguments.split, "layers": arguments.layers},
+            settings=dump_settings(arguments.split, arguments.layers, arguments.dtype),
             libraries=("torch", "h5py"),
         ),
     }
     samples = on_device(split, data_set(trained.settings.dataset), trained.device)
-    single = dump(arguments.output, trained.model, samples, split.index, layers, attributes)
+    single = dump(
+        arguments.output, trained.model, samples, split.index, layers, attributes, arguments.dtype == "float32"
+    )
     print(f"{len(split.labels)} samples of {arguments.split}, layers {', '.join(layers)}")
     for layer in sorted(single):
         print(f"{layer}: stored as float32, for float16 would lose too much")

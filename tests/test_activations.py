@@ -9,8 +9,11 @@ from actdim.activations.float16 import halve, surely_fit
 from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import on_device
 from actdim.errors import UserError
+from actdim.estimators.twonn import twonn
 from actdim.models.layers import forward, layer_names
+from actdim.neighbors.search import find_neighbors
 from actdim.storage.activations_file import open_layer
+from actdim.storage.neighbor_lists import Lists
 from torch import nn
 
 
@@ -26,6 +29,12 @@ class Odd(nn.Module):
 
     def forward(self, x):
         return self.head(self.first(self.second(x).relu_()))
+
+
+@pytest.fixture(autouse=True)
+def _narrow_layers_may_be_float16(monkeypatch):
+    """The models here are narrow."""
+    monkeypatch.setattr("actdim.activations.dump.NARROW", 0)
 
 
 @pytest.fixture
@@ -180,3 +189,73 @@ def damaged(path, change):
 def test_damaged_files(tmp_path, change, message):
     with pytest.raises(UserError, match=message):
         read_layer(damaged(tmp_path / "a.h5", change), "x")
+
+
+# Rounding beside the distances to the nearest neighbors
+
+
+def collapsed(width, deviation, n=2000):
+    """Return (n, width) float32: ten classes, two-dimensional within each, as far apart as `deviation` says."""
+    rng = np.random.default_rng(0)
+    classes = rng.integers(10, size=n)
+    centers = np.maximum(rng.normal(size=(10, width)), 0) + 1
+    planes = np.stack([np.linalg.qr(rng.normal(size=(width, 2)))[0] for _ in range(10)])
+    points = centers[classes] + deviation * np.einsum("nwd,nd->nw", planes[classes], rng.normal(size=(n, 2)))
+    return points.astype(np.float32), classes
+
+
+def stored(points, tmp_path):
+    """Dump points as the input of a model; return the float type and the values in the file."""
+    model = torch.nn.Linear(points.shape[1], 3)
+    data = DataSet(shape=points.shape[1:], classes=3, sizes={}, load=dict)
+    split = Split(points, np.zeros(len(points), np.int64), np.arange(len(points)))
+    dump(tmp_path / "a.h5", model, on_device(split, data, "cpu"), split.index, ["input"], {})
+    with h5py.File(tmp_path / "a.h5") as file:
+        return file["layers/input"].dtype, file["layers/input"][:]
+
+
+def id_of(points):
+    """Return the ID of points by TwoNN."""
+    indices, distances, _ = find_neighbors(points, "exact", 2)
+    return twonn(Lists(distances, indices, {}))["id"]
+
+
+@pytest.mark.parametrize("width", [128, 2048])
+@pytest.mark.parametrize("deviation", [3e-3, 0.03, 0.3])
+@pytest.mark.parametrize("by_class", [False, True])
+def test_collapsed_classes_keep_their_distances(tmp_path, width, deviation, by_class):
+    """In float16 the ID would be 2.2 to 3.8, or the data would seem discrete; the order of samples changes nothing."""
+    points, classes = collapsed(width, deviation)
+    order = np.argsort(classes) if by_class else slice(None)
+    dtype, values = stored(points[order], tmp_path)
+    assert dtype == np.float32
+    assert id_of(values) == pytest.approx(id_of(points[order])) == pytest.approx(2, rel=0.1)
+
+
+def test_a_curve_in_relu_features_keeps_its_distances(tmp_path):
+    rng = np.random.default_rng(0)
+    points = np.maximum(rng.normal(size=(2000, 1)) @ rng.normal(size=(1, 2048)) + rng.normal(size=2048), 0)
+    dtype, values = stored(points.astype(np.float32), tmp_path)
+    assert dtype == np.float32
+    assert id_of(values) == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.parametrize(("width", "dimension"), [(512, 10), (4096, 20)])
+def test_other_layers_are_float16_with_the_same_id(tmp_path, width, dimension):
+    rng = np.random.default_rng(0)
+    points = np.maximum(rng.normal(size=(2000, dimension)) @ rng.normal(size=(dimension, width)), 0).astype(np.float32)
+    points[1000:1100] = points[:100]  # copies have no distance to keep
+    dtype, values = stored(points, tmp_path)
+    assert dtype == np.float16
+    distinct = np.r_[:1000, 1100:2000]
+    assert id_of(values[distinct]) == pytest.approx(id_of(points[distinct]), rel=1e-3)
+
+
+def test_narrow_layers_are_float32_and_so_are_all_if_asked(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("actdim.activations.dump.NARROW", 1024)
+    split, data = samples(), DataSet(shape=(5,), classes=3, sizes={}, load=dict)
+    assert store(tmp_path / "a.h5", model, split, ["first"], {}) == set()
+    assert read_layer(tmp_path / "a.h5", "first").dtype == np.float32
+    monkeypatch.setattr("actdim.activations.dump.NARROW", 0)
+    dump(tmp_path / "b.h5", model, on_device(split, data, "cpu"), split.index, ["first"], {}, float32=True)
+    assert read_layer(tmp_path / "b.h5", "first").dtype == np.float32

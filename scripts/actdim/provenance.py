@@ -37,6 +37,7 @@ NOT_COUNTED = {
     "storage": "stores values as they are; a format that changes has another number, which counts",
     "study": "turns YAML into settings, which count by themselves",
     "workflow": "tells Snakemake what jobs need and what they will cost",
+    "activations.settings": "states settings, whose values count by themselves",
     "datasets.settings": "states which settings there are; their values count by themselves",
     "measures.settings": "states which settings there are; their values count by themselves",
     "measures.work": "tells what jobs need and what they will cost",

@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from actdim.activations.float16 import halve, whole_values
-from actdim.activations.limits import BATCH
+from actdim.activations.float16 import as_lying, halve, whole_values
+from actdim.activations.limits import BATCH, NARROW
+from actdim.activations.rounding import add_to_sketch, empty_sketch, rounding_is_harmless
 from actdim.datasets.device import normalize
 from actdim.models.layers import forward, listed_layers
 from actdim.names import INPUT
@@ -16,17 +17,18 @@ from actdim.storage.hdf5 import FORMAT, create, flush_data, make_room, note, sea
 from actdim.storage.layer_reader import row_checksums
 
 
-def dump(path, model, samples, index, layers, attributes):
+def dump(path, model, samples, index, layers, attributes, float32=False):
     """Write the activations of `layers` on `samples` to the HDF5 file `path`, whole or not at all.
 
     samples: batches.Samples, on the model's device; index: (n,) the row of each in the data set.
-    Values are float16, and float32 in a layer that does not fit it (see `halve`).
+    Values are float32 where `float32` says so, in narrow layers, and in those that float16 does not hold (float16.py,
+    rounding.py); else float16.
     Layout: /layers/<layer> (n, features) with its original shape, depth and whether it feeds the classifier;
     /labels, /logits, /sample_index; /checksums with the row checksums of every layer and of the logits;
     `attributes` on the file.
-    Returns the names of the layers that float16 could not hold.
+    Returns the names of the layers that float16 could not hold, or all with `float32`.
     """
-    single = set()
+    single = set(layers) if float32 else set()
     with atomic_write(path) as beside:
         while True:
             with create(beside) as file:
@@ -47,10 +49,16 @@ def write(file, model, samples, layers, single):
     single: the layers to write in float32. Returns the layers, if any, whose values turned out not to fit float16.
     """
 
-    def keep(name, output):
-        return whole_values(output) if name in single else halve(output)
+    n, sums, sketches = len(samples.labels), {}, {}
 
-    n, sums = len(samples.labels), {}
+    def keep(name, output):
+        features = output[0].numel()
+        if name in single or features <= NARROW:
+            return whole_values(output)
+        sketch = sketches.setdefault(name, empty_sketch(n, features, output.device))
+        add_to_sketch(sketch, rows, as_lying(output).float())
+        return halve(output)
+
     edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for `halve` looks at spreads
     with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as flusher:
         for rows in map(slice, edges[:-1], edges[1:]):
@@ -71,6 +79,9 @@ def write(file, model, samples, layers, single):
             written = writer.submit(store, file, rows, {**values, "logits": logits.float().cpu()}, sums)
         written.result()
         flushed.result()
+    misfits = {name for name, sketch in sketches.items() if not rounding_is_harmless(sketch)}
+    if misfits:
+        return misfits
     for name, own in sums.items():
         seal_rows(file[name], own)
     return set()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 
 SUMS = 61  # a prime, so that features of one channel go to different sums
-ROUNDING = 2**-20 / 12 * 0.54  # variance of an error in 2^-11 of x to either side, over x^2; 0.54 = E[1 / m^2], m in [1, 2)
+ROUNDING = 2**-20 / 12 * 0.54  # mean of |e|^2 / |x|^2: variance of rounding, and mean of 1 / m^2 for m in [1, 2)
 QUERIES = 500  # samples whose nearest neighbors are looked for
 MAX_NOISE = 1e-4  # at the median of the queries
 SAME = 1e-20  # of |x|^2: below that a squared distance is rounding, of exact copies

@@ -20,6 +20,10 @@ class Activations(Settings):
     layers: OneOrMore[str] = Field(
         ["all"], description="modules of the model, or input; all: the input and the modules that the model lists"
     )
+    dtype: Literal["auto", "float32"] = Field(
+        "auto",
+        description="type to store; auto: float16 in wide layers whose neighbor distances rounding leaves alone",
+    )
     by_class: bool = Field(False, description="measure each class by itself, too")
     keep: bool = Field(True, description="keep the files; false: delete each after the last job that needs it")
 

@@ -16,6 +16,7 @@ import h5py
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
 from snakemake.persistence.file import FilePersistence
 
+from actdim.activations.settings import dump_settings
 from actdim.measures.table import MEASURES
 from actdim.names import PCA
 from actdim.plugins import run_functions
@@ -72,11 +73,11 @@ def activation_jobs(study, run, place, estimators):
     """
     dump_code = code_digests("dump_activations.py", *run_functions(run.settings))
     search_code, search = code_digests("find_neighbors.py"), settings_that_count(study.neighbors)
-    chosen = study.activations.layers
+    chosen, dtype = study.activations.layers, study.activations.dtype
     for samples in sample_sets(study.activations):
         name, _, split = dump_of(samples)
-        dump, settings = ACTIVATIONS.format(**place, samples=name), {"split": split, "layers": chosen}
-        yield Job(study.name, "dump_activations", dump, settings, dump_code, [split, chosen])
+        dump, settings = ACTIVATIONS.format(**place, samples=name), dump_settings(split, chosen, dtype)
+        yield Job(study.name, "dump_activations", dump, settings, dump_code, [split, chosen, dtype])
         options = search_options(study.neighbors, samples)
         for layer in study.layers_of(run):
             files = {**place, "samples": samples, "layer": layer}

@@ -170,7 +170,7 @@ def test_correlations_by_study_sweep_measure_and_target():
     assert llid["n"].to_dict() == {(s, t): 14 if s == "all" else 8 for s, t in llid.index}
     assert llid.loc[("all", "validation_accuracy"), "spearman_high"] < 0
     assert llid.loc[("all", "generalization_gap"), "kendall_low"] > 0
-    assert llid.drop("all", level="sweep")["spearman_high"].isna().all(), "four settings with two seeds are four, not eight"
+    assert llid.drop("all", level="sweep")["spearman_high"].isna().all(), "of four settings, with two seeds each"
     at = found.query("study == 'made' and sweep == 'all'").groupby("measure")["checkpoint"].first()
     assert (at["llid"], at["pid"], at["weight_norm"]) == (2, 2, 1), "the last at which it was taken"
     assert pd.isna(at["mean_selectivity"])

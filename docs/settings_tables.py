@@ -104,7 +104,7 @@ def table(properties, required, definitions):
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for key, value in properties.items():
         value = resolved(value, definitions)
-        text = value["description"]
+        text = value["description"].removeprefix("Return ").removesuffix(".")
         if key in required or text.endswith(TO_GRID):
             default = "required"
         elif objects(value, definitions) and value.get("default") is not None:
@@ -133,8 +133,9 @@ def kind(value, definitions):
 
 
 def sentence(text):
-    """Return a description as a sentence."""
-    return f"{text[0].upper()}{text[1:].removesuffix('.')}."
+    """Return a description as a sentence; that of a function is the first line of its docstring."""
+    text = text.removeprefix("Return ").removesuffix(".")
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def yaml_text(value):

@@ -270,7 +270,7 @@ def test_a_model_that_is_not_deterministic_is_refused(project):
     assert project.run("snakemake", "--cores", "2").returncode == 1
     log = next(project.folder.glob("results/tiny/*/*/logs/train/*.log")).read_text()
     assert log.splitlines()[-1] == (
-        "train.py: the model's put_ has no deterministic implementation here; have it compute that otherwise"
+        "train.py: the model's put_ has no deterministic implementation on this device; replace it in the model"
     )
     assert "Traceback" not in log
 

@@ -44,7 +44,9 @@ def test_too_little_memory_is_one_line(exhaust, monkeypatch, capsys):
         cli.run(exhaust)
     assert ended.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("train.py: not enough memory; run fewer jobs at once, or one with less at once (")
+    assert line.startswith(
+        "train.py: not enough memory; run fewer jobs at once, or one with smaller batches or fewer samples ("
+    )
 
 
 def test_batch_norm_of_one_sample_is_one_line(tmp_path):
@@ -54,7 +56,7 @@ def test_batch_norm_of_one_sample_is_one_line(tmp_path):
     )
     done = run_program("train", study=tmp_path / "study.yaml", output=tmp_path / "to~1")
     assert done.returncode == 1
-    assert done.stderr == "train.py: training.batch_size: batch norm needs two samples or more at once\n"
+    assert done.stderr == "train.py: training.batch_size: batch norm needs batches of at least two samples\n"
 
 
 @pytest.mark.parametrize("method", ["exact", "pynndescent"])

@@ -29,14 +29,14 @@ def run(main):
         sys.exit(1)
     except OSError as error:
         if error.errno == errno.ENOSPC and not error.filename:
-            say(f"{log()}: no space left on its disk for what this program has to say")
+            say(f"{log()}: no space left on the disk of this log")
             os._exit(1)  # the usual exit would flush again
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror or error}")
         sys.exit(1)
     except (MemoryError, RuntimeError, ValueError) as error:
-        found = ((re.match(pattern, str(error)), line) for pattern, line in MISTAKES.items())
-        mistake = next((line.format(*match.groups()) for match, line in found if match), None)
+        matches = ((re.match(pattern, str(error)), line) for pattern, line in MISTAKES.items())
+        mistake = next((line.format(*match.groups()) for match, line in matches if match), None)
         if not mistake:
             raise
         say(mistake)
@@ -45,12 +45,12 @@ def run(main):
 
 MISTAKES = {  # {message of numpy or torch: what the user is told}
     "(.*) does not have a deterministic implementation": (
-        "the model's {} has no deterministic implementation here; have it compute that otherwise"
+        "the model's {} has no deterministic implementation on this device; replace it in the model"
     ),
     "(.*(?:out of memory|can't allocate memory|Unable to allocate).*)": (
-        "not enough memory; run fewer jobs at once, or one with less at once ({})"
+        "not enough memory; run fewer jobs at once, or one with smaller batches or fewer samples ({})"
     ),
-    "Expected more than 1 value per channel": "training.batch_size: batch norm needs two samples or more at once",
+    "Expected more than 1 value per channel": "training.batch_size: batch norm needs batches of at least two samples",
 }
 
 

@@ -1,8 +1,8 @@
-"""What a program cannot go on from, and its user can mend."""
+"""Errors that the user can mend: a program ends with their text, one line, and no traceback (see cli.py)."""
 
 
 class UserError(Exception):
-    """Something the user can mend; its text says what is wrong, where, and what would be right."""
+    """A mistake of the user; the text says what is wrong, where, and what would be right."""
 
 
 class NoSpace(UserError):

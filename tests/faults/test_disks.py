@@ -146,7 +146,7 @@ def test_a_full_disk_has_no_room_for_the_log_either(done, finished, disk):
         ran, lines = snakemake(done, target)
     assert ran.returncode == 1
     log = done.folder / f"{RUN}/logs/estimate_id/twonn/00004/hidden1.log"  # where the program prints its result first
-    assert f"estimate_id.py: {log}: no space left on its disk for what this program has to say" in lines, ran.stderr
+    assert f"estimate_id.py: {log}: no space left on the disk of this log" in lines, ran.stderr
     assert not (done.folder / target).exists()
     done.snakemake(target)
     assert content(done.folder / target) == content(finished.folder / target)

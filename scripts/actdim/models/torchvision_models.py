@@ -15,7 +15,6 @@ import torch
 from pydantic import Field
 from torch import nn
 
-WEIGHTS = "a file with a state dict, or a name of torchvision's such as DEFAULT; null: random weights"
 UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile)  # of torch.load
 BATCH_COUNT = "num_batches_tracked"  # of batch norm; files older than it lack it
 DENSENET_KEYS = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # of its published weights
@@ -25,7 +24,13 @@ DENSENET_KEYS = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # 
 def architecture(name):
     """Return the function that builds a model of torchvision, of the given name, with the setting `weights`."""
 
-    def make(data, *, weights: Annotated[str | None, Field(description=WEIGHTS)] = None) -> nn.Module:
+    def make(
+        data,
+        *,
+        weights: Annotated[
+            str | None, Field(description="file with a state dict, or a name such as DEFAULT; null: random weights")
+        ] = None,
+    ) -> nn.Module:
         return classifier(name, data, weights)
 
     make.__name__ = f"torchvision:{name}"

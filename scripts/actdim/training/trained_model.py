@@ -1,4 +1,4 @@
-"""A checkpoint as what it holds: a model, and what it was trained to be."""
+"""The trained model in a checkpoint, and what results that are made of it say about it."""
 
 import json
 import math
@@ -20,11 +20,11 @@ class Trained(NamedTuple):
     model: torch.nn.Module
     device: torch.device
     settings: RunSettings
-    source: dict  # for results to say: study, chosen, settings, unit, checkpoint, metrics, weight_norm
+    source: dict  # what results state: study, chosen, settings, unit, checkpoint, metrics, weight_norm
 
 
 def load_trained(path):
-    """Return the Trained of a checkpoint of train.py, and have torch compute as its run did; UserError where damaged.
+    """Return the Trained of a checkpoint of train.py, and set torch up as in its training; UserError where corrupt.
 
     weight_norm is the Euclidean norm of all parameters. A metric that is nan or infinite (diverged) is None.
     """

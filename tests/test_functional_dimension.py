@@ -173,6 +173,40 @@ def test_full_dimension_stays_below_what_a_dead_neuron_leaves():
     assert result["complete"]
 
 
+def test_full_dimension_does_not_stop_at_the_first_plateau():
+    """A neuron that few inputs activate: the rank is the same for 64, 128 and 256 of them, and grows after."""
+    model = relu_network(0)
+    with torch.no_grad():
+        model[0].bias[1] = -12
+    function = fd.make_function(model, torch.zeros(1, 4))
+    draw = fd.draw_inputs(3 * normal(10, 4), 0, seed=0)
+    result = fd.full_dimension(function, draw, 32, GB)
+    ranks = [point["rank"] for point in result["curve"]]
+    assert ranks[1] == ranks[2] == ranks[3] < ranks[4]
+    assert result["rank"] == result["bound"] == 30 + 35 + 18 - 11
+    assert result["complete"]
+    assert result["unseen"] == 0
+
+
+def test_full_dimension_below_its_bound_says_what_it_may_not_have_seen():
+    model = relu_network(4, (4, 6, 3))
+    with torch.no_grad():
+        model[0].weight[2], model[0].bias[2] = 0, -1
+    function = fd.make_function(model, torch.zeros(1, 4))
+    result = fd.full_dimension(function, fd.draw_inputs(normal(10, 4), 0, seed=0), 100, GB)
+    assert result["samples"] >= fd.SETTLED
+    assert 0 < result["unseen"] <= 1e-3
+
+
+def test_the_bound_for_probabilities_is_reached():
+    """Adding the same to all logits changes no probability: along the weights of five neurons, and the biases."""
+    model = relu_network(4)
+    function = fd.make_function(model, torch.zeros(1, 4), probabilities=True)
+    result = fd.full_dimension(function, fd.draw_inputs(normal(10, 4), 0, seed=0), 100, GB)
+    assert result["rank"] == result["bound"] == 30 + 35 + 18 - 11 - (5 + 1)
+    assert result["complete"]
+
+
 def test_full_dimension_says_where_memory_ended():
     function = fd.make_function(relu_network(), torch.zeros(1, 4))
     result = fd.full_dimension(function, fd.draw_inputs(normal(10, 4), 0, seed=0), 1, 40_000)

@@ -28,6 +28,7 @@ from actdim.datasets.device import normalize
 from actdim.errors import UserError
 
 BYTES = torch.float64.itemsize
+SETTLED = 3000  # random inputs without a higher rank, after which it is taken for the full functional dimension
 SHOWN = 5  # singular values on each side of the tolerance
 CHUNK = 1 << 26  # bytes of derivatives at once; more is no faster
 COPIES = 4  # of a sample's derivatives and activations that torch.func holds at once, at most
@@ -81,14 +82,17 @@ def batch_dimension(function, inputs, memory, tolerance=None):
 def full_dimension(function, draw, samples, memory, tolerance=None):
     """Return the computable full functional dimension as plain values, with the ranks that led to it.
 
-    The number of random inputs doubles until the rank is the same twice, or the highest possible.
+    The number of random inputs doubles until the rank is the highest possible, or has not grown for SETTLED inputs: an
+    input that would raise it then has a probability of at most 3 / SETTLED, with 95 % confidence (rule of three: Hanley
+    and Lippman-Hand 1983).
     draw(n): the first n random inputs (n, *shape), of which those of a smaller n are the first; samples: how many at
     first. curve: the number of inputs and the rank, each time; complete: whether the end was reached. It is not where
     more inputs would take more than `memory` bytes: rank is then the highest so far, and `reason` says so.
+    unseen: the largest probability that a further input raises the rank, with 95 % confidence; 0 at the highest rank.
     The other keys are those of `batch_dimension` for the last inputs.
     """
     curve, reason, result = [], None, {}
-    while len(curve) < 2 or curve[-1]["rank"] != curve[-2]["rank"]:
+    while inputs_without_growth(curve) < SETTLED:
         try:
             result = batch_dimension(function, draw(samples), memory, tolerance)
         except UserError as error:
@@ -99,7 +103,17 @@ def full_dimension(function, draw, samples, memory, tolerance=None):
             break
         samples *= 2
     complete = reason is None and bool(curve) and curve[-1]["rank"] is not None
-    return {"reason": reason, **result, "complete": complete, "curve": curve}
+    highest = bool(curve) and curve[-1]["rank"] == parameter_bound(function, result)
+    unseen = 0.0 if highest else 3 / max(3, inputs_without_growth(curve))
+    return {"reason": reason, **result, "complete": complete, "unseen": unseen, "curve": curve}
+
+
+def inputs_without_growth(curve):
+    """Return how many inputs were drawn after those with which the last rank of a curve was first reached."""
+    if not curve:
+        return 0
+    first = next(point["samples"] for point in curve if point["rank"] == curve[-1]["rank"])
+    return curve[-1]["samples"] - first
 
 
 def numerical_rank(values, shape, relative=None):
@@ -129,12 +143,18 @@ def numerical_rank(values, shape, relative=None):
 
 
 def parameter_bound(function, neurons):
-    """Return the highest rank on any batch: the number of parameters, less the hidden neurons of a ReLU chain.
+    """Return the highest rank on any batch: the number of parameters, less the directions that change no output.
 
-    The rescaling of a neuron takes a dimension off only if all parameters of the chain are trained, as `count_neurons`,
-    which gives `neurons`, requires.
+    In a ReLU chain these are the rescaling of each hidden neuron, and for probabilities also what adds the same to all
+    logits: the same change of every row of the last weights, and of every last bias. They are known only if all
+    parameters of the chain are trained, as `count_neurons`, which gives `neurons`, requires.
     """
-    return sum(function.sizes.values()) - neurons.get("hidden_neurons", 0)
+    parameters = sum(function.sizes.values())
+    if not neurons:
+        return parameters
+    *_, last = (module for module in function.model.modules() if isinstance(module, nn.Linear))
+    shifts = last.in_features + (last.bias is not None) if function.probabilities else 0
+    return parameters - neurons["hidden_neurons"] - shifts
 
 
 def count_neurons(function, inputs):

@@ -10,9 +10,8 @@ def make_deterministic(threads):
     """Make training reproducible: a fixed number of threads, and no nondeterministic kernels."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode(
-        "error"
-    )  # use_deterministic_algorithms() would load the compiler, which takes a second
+    # use_deterministic_algorithms() does the same, but loads the compiler, which takes a second.
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device

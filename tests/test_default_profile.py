@@ -1,5 +1,8 @@
 """The options of every run, which profiles/default works out: when a report is made, and when there are bars."""
 
+import os
+import pty
+import subprocess
 import sys
 
 import pytest
@@ -51,3 +54,34 @@ def test_a_report_is_made_of_everything_or_not_at_all(command, makes_report, opt
 )
 def test_bars_at_a_terminal(command, bars, options):
     assert options(command, terminal=True).get("logger") == (["rich"] if bars else None)
+
+
+def run_at_a_terminal(project, *command):
+    """Run a command with a terminal of 110 columns as its output; return all that it has written there."""
+    ours, theirs = pty.openpty()
+    environment = project.environment() | {"COLUMNS": "110", "TERM": "xterm"}
+    process = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written = b""
+    try:
+        while part := os.read(ours, 1 << 16):
+            written += part
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    assert process.wait() == 0
+    return written.decode(errors="replace")
+
+
+def test_a_run_at_a_terminal_and_one_in_a_file(done):
+    files = [f"results/tiny/weight_decay~0/seed~0/id/twonn/00004/{layer}.json" for layer in ("input", "hidden1")]
+    for file in files:
+        (done.folder / file).unlink()
+    shown = run_at_a_terminal(done, "snakemake", "--cores", "1", *files)
+    assert "estimate id" in shown
+    assert "-:--:--" in shown, "the time left, before it is known"
+    assert "scripts/estimate_id.py" not in shown
+    for file in files:
+        (done.folder / file).unlink()
+    said = done.snakemake(*files).stderr
+    assert said.count("Shell command: scripts/estimate_id.py") == 2
+    assert "\x1b" not in said

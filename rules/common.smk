@@ -129,6 +129,16 @@ def by_class(wildcards):
     return "--by-class" if wildcards.samples.endswith(BY_CLASS) else ""
 
 
+def table_in_report(name):
+    """A table as an output that the report shows."""
+    return report(
+        f"results/tables/{name}.csv",
+        caption=f"../report/{name}_table.rst",
+        category="tables",
+        labels={"table": name},
+    )
+
+
 def config_options():
     """Return the configuration as options of a program: studies='["digits"]'."""
     checked = CONFIG.model_dump(mode="json")

@@ -11,19 +11,9 @@ rule tabulate_id:
     input:
         ids=[path for study in STUDIES.values() for path in id_files(study, CONFIG.estimators)],
     output:
-        id=report("results/tables/id.csv", caption="../report/id_table.rst", category="tables", labels={"table": "id"}),
-        summary=report(
-            "results/tables/summary.csv",
-            caption="../report/summary_table.rst",
-            category="tables",
-            labels={"table": "summary"},
-        ),
-        correlations=report(
-            "results/tables/correlations.csv",
-            caption="../report/correlations_table.rst",
-            category="tables",
-            labels={"table": "correlations"},
-        ),
+        id=table_in_report("id"),
+        summary=table_in_report("summary"),
+        correlations=table_in_report("correlations"),
         checksums=expand("results/tables/{table}.csv.sha256", table=["id", "summary", "correlations"]),
     log:
         "results/logs/tabulate_id.log",
@@ -71,12 +61,7 @@ rule tabulate_measures:
         summary="results/tables/summary.csv",
         results=[path for study in STUDIES.values() for path in measure_files(study)],
     output:
-        measures=report(
-            "results/tables/measures.csv",
-            caption="../report/measures_table.rst",
-            category="tables",
-            labels={"table": "measures"},
-        ),
+        measures=table_in_report("measures"),
         checksum="results/tables/measures.csv.sha256",
     log:
         "results/logs/tabulate_measures.log",
@@ -101,12 +86,7 @@ rule tabulate_predictors:
     input:
         measures="results/tables/measures.csv",
     output:
-        predictors=report(
-            "results/tables/predictors.csv",
-            caption="../report/predictors_table.rst",
-            category="tables",
-            labels={"table": "predictors"},
-        ),
+        predictors=table_in_report("predictors"),
         findings=report(
             "results/tables/predictors.txt",
             caption="../report/findings.rst",

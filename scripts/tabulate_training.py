@@ -40,12 +40,12 @@ def main():
 
 
 def with_reasons(table):
-    """Return the metrics of a run with nothing where one is not finite, and a column `reason` that names these."""
+    """Return the metrics of a run without those that are not finite, which a new column `reason` names."""
     metrics = [column for column in table if column.endswith(("_loss", "_error"))]
-    lost = ~np.isfinite(table[metrics].astype(float))
-    named = lost.apply(lambda row: ", ".join(column.replace("_", " ") for column in row.index[row]), axis=1)
-    reasons = (named + " not finite: training diverged").where(lost.any(axis=1))
-    return table.assign(**table[metrics].mask(lost), reason=reasons)
+    missing = ~np.isfinite(table[metrics].astype(float))
+    named = missing.apply(lambda row: ", ".join(column.replace("_", " ") for column in row.index[row]), axis=1)
+    reasons = (named + " not finite: training diverged").where(missing.any(axis=1))
+    return table.assign(**table[metrics].mask(missing), reason=reasons)
 
 
 if __name__ == "__main__":

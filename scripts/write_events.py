@@ -29,13 +29,13 @@ def main():
 
     estimates = [read_json(path) for path in sys.stdin.read().split()]
     scalars = training_scalars(arguments.checkpoints) + (measured_scalars(estimates) if estimates else [])
-    with atomic_write(arguments.output) as beside, open(beside, "wb") as file:
+    with atomic_write(arguments.output) as temporary, open(temporary, "wb") as file:
         writer = RecordWriter(file)
         writer.write(Event(file_version="brain.Event:2").SerializeToString())
         # No wall time, so that the same results are the same file.
-        for at, tag, value in sorted(scalars):
+        for checkpoint, tag, value in sorted(scalars):
             summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
-            writer.write(Event(step=at, summary=summary).SerializeToString())
+            writer.write(Event(step=checkpoint, summary=summary).SerializeToString())
     print(f"{len(scalars)} scalars")
 
 
@@ -43,17 +43,17 @@ def training_scalars(folders):
     """Return [(epoch or step, tag, value)] of the folders' metrics.csv: train_loss as train/loss, learning_rate."""
     tables = [read_csv(folder / "metrics.csv", remedy=repair_advice(folder)) for folder in folders]
     return [
-        (int(at), column.replace("train_", "train/").replace("validation_", "validation/"), value)
+        (int(checkpoint), column.replace("train_", "train/").replace("validation_", "validation/"), value)
         for table in tables
         for column in table.columns[1:]
-        for at, value in zip(table.iloc[:, 0], table[column], strict=True)
+        for checkpoint, value in zip(table.iloc[:, 0], table[column], strict=True)
     ]
 
 
 def measured_scalars(estimates):
     """Return [(epoch or step, tag, value)] of LLID and PID, such as llid/twonn; of training samples llid/twonn/train.
 
-    What there is no estimate of is left out.
+    Missing estimates are left out.
     """
     summary = summary_table(*id_table(estimates))
     return [

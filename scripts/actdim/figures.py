@@ -79,10 +79,10 @@ def select_shown(table, arguments):
 def read_sweeps(arguments):
     """Return (the study's rows of the summary at its last checkpoint, its sweeps); UserError where it has none."""
     rows = last_checkpoint(select_shown(read_csv(arguments.summary, *SUMMARY_COLUMNS), arguments))
-    found = sweeps(rows, settings_in(rows))
-    if not found:
+    sweeps_of_study = sweeps(rows, settings_in(rows))
+    if not sweeps_of_study:
         raise UserError(f"study {arguments.study}: no sweep of a setting with three values or more to plot")
-    return rows, found
+    return rows, sweeps_of_study
 
 
 def choose_panels(rows, settings):

@@ -1,4 +1,7 @@
-"""Sweeps: runs in which a single setting varies. Worked out here for a study's grid and for tables alike."""
+"""Sweeps: runs in which a single setting varies.
+
+The figures of a study, which are chosen by its grid, and the tables take the same sweeps from here.
+"""
 
 LEAST_VALUES = 3  # of the setting that a sweep varies
 
@@ -19,10 +22,10 @@ def find_sweeps(runs):
         groups = {}
         for index, run in enumerate(runs):
             groups.setdefault(tuple(run[other] for other in others), []).append(index)
-        found = [fixed for fixed in groups if len(values_of(setting, [runs[i] for i in groups[fixed]])) >= LEAST_VALUES]
-        for fixed in sorted(found, key=lambda fixed: [sort_key(value) for value in fixed]):
-            held = ", ".join(f"{other}={value_text(value)}" for other, value in zip(others, fixed, strict=True))
-            sweeps.append((f"{setting} at {held}" if len(found) > 1 else setting, setting, groups[fixed]))
+        swept = [key for key, indices in groups.items() if enough_values(setting, [runs[index] for index in indices])]
+        for values in sorted(swept, key=lambda values: list(map(sort_key, values))):
+            fixed = ", ".join(f"{other}={value_text(value)}" for other, value in zip(others, values, strict=True))
+            sweeps.append((f"{setting} at {fixed}" if len(swept) > 1 else setting, setting, groups[values]))
     return sweeps
 
 
@@ -30,6 +33,11 @@ def varied_settings(runs):
     """Return the settings that differ between runs, but not the seed."""
     settings = dict.fromkeys(setting for run in runs for setting in run)
     return [setting for setting in settings if setting != "seed" and len(values_of(setting, runs)) > 1]
+
+
+def enough_values(setting, runs):
+    """Tell whether a setting takes enough values in runs for a sweep."""
+    return len(values_of(setting, runs)) >= LEAST_VALUES
 
 
 def values_of(setting, runs):

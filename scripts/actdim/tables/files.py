@@ -11,15 +11,15 @@ from actdim.storage.csv_checksums import read_verified_table, write_table_checks
 
 
 def write_csv(table, path):
-    """Write a table whole or not at all, and its checksum beside it."""
+    """Write a table atomically, and a file with its checksum next to it."""
     text = table.to_csv(index=False)
-    with atomic_write(path, len(text)) as beside:
-        beside.write_text(text)
-        write_table_checksum(beside, path)
+    with atomic_write(path, len(text)) as temporary:
+        temporary.write_text(text)
+        write_table_checksum(temporary, path)
 
 
 def read_csv(path, *columns, remedy=REMAKE):
-    """Read a table that has `columns`; a missing, empty or damaged one is a UserError that names it."""
+    """Read a table that has `columns`; UserError that names a missing, empty or corrupt one."""
     content = read_verified_table(Path(path), remedy)
     try:
         table = pd.read_csv(io.BytesIO(content))

@@ -5,8 +5,9 @@ from actdim.sweeps import find_sweeps, value_text, varied_settings
 
 def sweeps(rows, settings):
     """Return [(name, setting, its rows)] of the sweeps among the rows of a study; see actdim.sweeps."""
-    found = find_sweeps(settings_of_rows(rows, settings))
-    return [(name, setting, rows.iloc[indices]) for name, setting, indices in found]
+    return [
+        (name, setting, rows.iloc[indices]) for name, setting, indices in find_sweeps(settings_of_rows(rows, settings))
+    ]
 
 
 def combinations(rows, settings):

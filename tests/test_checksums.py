@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from actdim.errors import UserError
 from actdim.neighbors import exact
-from actdim.storage import activations_file, atomic, hdf5
+from actdim.storage import activations_file, hdf5
 from actdim.storage.checksums import checksum_of
 from actdim.storage.layer_reader import row_checksums
 from actdim.threads import import_numba
@@ -111,19 +111,6 @@ def test_a_file_in_use_is_not_called_damaged(tmp_path):
             activations_file.open_layer(tmp_path / "a.h5", "x"),
         ):
             pass
-
-
-def test_one_process_at_a_time_writes_a_file(tmp_path):
-    """The second is refused, and what the first writes is whole."""
-    with atomic.atomic_write(tmp_path / "x.txt") as beside:
-        beside.write_text("mine")
-        with (
-            pytest.raises(UserError, match=r"x.txt: another process is writing it; wait for that one or stop it"),
-            atomic.atomic_write(tmp_path / "x.txt") as theirs,
-        ):
-            theirs.write_text("theirs")
-    assert [file.name for file in tmp_path.iterdir()] == ["x.txt"]
-    assert (tmp_path / "x.txt").read_text() == "mine"
 
 
 def test_the_checksum_tells_values_types_and_shapes_apart():

@@ -264,9 +264,8 @@ def test_values_that_change_places_are_found(made, change, program):
         file["layers/hidden1"][:] = values
     status, said = run(f"{program} --activations x.h5 --layer hidden1 --output out/x")
     assert status == 1
-    assert (
-        said == f"{program.split()[0]}.py: x.h5: /layers/hidden1 is damaged, for its checksums differ; {atomic.REMAKE}"
-    )
+    expected = f"x.h5: /layers/hidden1 is corrupt: checksum mismatch; {atomic.REMAKE}"
+    assert said == f"{program.split()[0]}.py: {expected}"
 
 
 def test_a_table_that_a_user_changed(made):

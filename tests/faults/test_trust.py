@@ -81,7 +81,7 @@ def test_a_checkpoint_runs_no_code(program, arguments):
     torch.save({"format": 2, "run": Stranger()}, "run/00001.pt")
     seal_archive("run/00001.pt")
     Path("tiny.yaml").write_text(yaml.safe_dump(STUDY))
-    assert "run/00001.pt: not a checkpoint; delete its folder and run snakemake again" in run(program, *arguments)
+    assert "run/00001.pt: not a checkpoint; " in run(program, *arguments)
 
 
 def load(study, **config):

@@ -14,8 +14,8 @@ results: $(VENV)/installed  ## everything: train, estimate, tabulate, plot, repo
 test: $(VENV)/installed $(PEERS)/installed  ## every test, in the same environment; folders of long ones come first
 	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-quick: $(VENV)/installed  ## the tests that take less than a second and run no Snakemake
-	python -m pytest --numprocesses 2 -m "not snakemake and not slow and not slow_faults"
+quick: $(VENV)/installed  ## in under a minute: the tests of the library that neither take seconds nor run Snakemake
+	python -m pytest --numprocesses 2 --ignore tests/faults --ignore tests/slurm -m "not snakemake and not slow"
 
 test-faults: $(VENV)/installed  ## faults at every moment in every rule, for hours; as root also full disks
 	python -m pytest -m "" tests/faults

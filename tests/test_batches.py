@@ -65,6 +65,7 @@ def test_crop_and_flip_are_torchvisions():
     assert chisquare(counts).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_all_three_together_are_distributed_as_torchvisions():
     """Random projections of the altered image have the same distribution; with other ranges they do not."""
     image, n = pictures(1, size=16), 8000

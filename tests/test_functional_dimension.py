@@ -361,6 +361,7 @@ def test_the_model_stays_as_it_is():
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_memory_stays_within_its_limit():
     """A Jacobian of 0.5 GB in 0.1 GB; in a process of its own, so that its peak memory can be measured."""
     code = f"""

@@ -160,6 +160,7 @@ def test_float16_becomes_float32_bit_for_bit():
     np.testing.assert_array_equal(checksums, halves.view(np.uint16).astype(np.uint64) @ weights)
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_however_many_features(tmp_path):
     """A layer of 1.5 GB as float32, 0.75 GB on disk, is searched in less than it would take, torch left out."""
     path = tmp_path / "wide.h5"
@@ -300,6 +301,7 @@ def test_decimated_neighbors_are_those_of_a_new_search():
         np.testing.assert_allclose(found, true, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["pynndescent", "exact"])
 def test_the_number_of_threads_changes_nothing(method):
     code = (
@@ -324,6 +326,7 @@ def test_the_number_of_threads_changes_nothing(method):
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_compiled_code_is_cached_for_known_releases_and_changes_nothing():
     """The neighbors are those of pynndescent as it comes, which other releases than the known ones get."""
     code = (

@@ -22,6 +22,8 @@ from conftest import ROOT
 from scipy.special import ndtri
 from sklearn.neighbors import NearestNeighbors
 
+pytestmark = pytest.mark.slow  # the peers import for seconds
+
 PEERS = Path(os.environ.get("ACTDIM_PEERS", ROOT / ".venv-peers/bin/python"))
 K = 32
 ESTIMATORS = (twonn, twonn_fit, gride, mle)

@@ -137,6 +137,7 @@ def test_dropout_drops_each_element_on_its_own(rate):
     assert torch.equal(Dropout(0.0)(x), x)
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_like_float32():
     losses = {}
     for precision in ("float32", "bfloat16"):

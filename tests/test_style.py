@@ -16,7 +16,7 @@ RULES = ["Snakefile", *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob
         ("ruff", "format", "--check", "."),
         ("ruff", "check", "."),
         ("snakefmt", "--check", *RULES),
-        ("snakemake", "--lint"),
+        pytest.param(("snakemake", "--lint"), marks=pytest.mark.snakemake),
     ],
     ids=["ruff format", "ruff check", "snakefmt", "snakemake --lint"],
 )
@@ -36,6 +36,7 @@ def test_every_rule_says_what_the_house_asks_of_it():
             assert not missing, (path, text.split(":")[0], missing)
 
 
+@pytest.mark.snakemake
 def test_every_rule_has_its_program():
     rules = set(HERE.snakemake("--list-rules", "--quiet", "all").stdout.split())
     programs = {path.stem for path in ROOT.glob("scripts/*.py")}

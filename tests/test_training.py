@@ -84,6 +84,7 @@ def test_what_a_training_leaves(undisturbed):
     assert [path.name for path in folder.parent.iterdir() if path != folder] == ["to~30.training"]
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(study, undisturbed, tmp_path):
     """After several SIGKILLs the weights are those of a training that was never killed."""
     output, moments, kills = tmp_path / "to~30", random.Random(0), 0
@@ -119,6 +120,7 @@ def test_a_study_that_changed_since_the_job_was_planned(study, tmp_path):
     assert done.stderr.splitlines() == [f"train.py: {study}: changed since this job was planned; run snakemake again"]
 
 
+@pytest.mark.slow
 def test_cores_change_nothing(study, undisturbed, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     subprocess.run(command(study, tmp_path / "out"), env=environment, check=True, capture_output=True)
@@ -224,6 +226,7 @@ def test_other_ways_to_train_go_on_as_well(undisturbed, tmp_path, extra):
     assert accuracy == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.slow
 def test_compiled_training_is_the_same_mathematics(tmp_path):
     """Without dropout, because a compiled model draws other random numbers for it."""
     options = ("--until", 10, "--set", "dropout=0")

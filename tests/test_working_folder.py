@@ -179,6 +179,7 @@ def test_an_output_without_its_working_folder_is_left_alone(trained, undisturbed
     assert contents(trained / "to~30") == contents(undisturbed / "to~30")
 
 
+@pytest.mark.slow
 def test_a_second_training_waits_for_the_first_and_has_nothing_to_train(tmp_path, undisturbed):
     write_study(tmp_path / "study.yaml")
     program = [sys.executable, ROOT / "scripts/train.py", *command(tmp_path)]

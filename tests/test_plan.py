@@ -52,7 +52,8 @@ def test_sizes_are_those_of_the_finished_files(done):
     assert jobs_to_run(rules) == {}
     assert "Disk: 0 GB to be written" in text
     assert "Time: about 0 seconds" in text
-    for pattern, said in zip(("*.pt", "activations/*.h5", "neighbors/*/*.h5"), studies["tiny"][1:4], strict=True):
+    patterns = ("checkpoints/to~[0-9]/*.pt", "activations/*.h5", "neighbors/*/*.h5")  # without working folders' links
+    for pattern, said in zip(patterns, studies["tiny"][1:4], strict=True):
         found = sum(path.stat().st_size for path in done.folder.glob(f"results/tiny/**/{pattern}"))
         assert said == pytest.approx(found / 1e9, rel=0.05), pattern
     assert files(done) == before

@@ -8,8 +8,11 @@ import socket
 import pandas as pd
 import pytest
 import torchvision
+from actdim import registry
 from actdim.datasets.dataset import data_set
+from actdim.datasets.settings import DatasetSettings
 from actdim.errors import UserError
+from actdim.plugins import check_named
 from conftest import STUDY, copy_project, serving
 from download_dataset import download
 from image_files import md5, pack_cifar, write_cifar, write_mnist, write_svhn
@@ -168,7 +171,8 @@ def test_from_the_server_to_the_table(finished_mnist):
     summary = pd.read_csv(finished_mnist.folder / "results/tables/summary.csv")
     assert len(summary) == 1
     assert summary["llid"][0] > 0
-    settings = {"dataset": {"name": "mnist", "folder": str(finished_mnist.folder / "data/mnist"), "train_size": None}}
+    content = {"name": "mnist", "folder": str(finished_mnist.folder / "data/mnist")}
+    settings = check_named(registry.DATASETS, content, "dataset", DatasetSettings)
     assert data_set(settings).sizes == {"train": 200, "validation": 80}
     assert finished_mnist.planned() == {}
 

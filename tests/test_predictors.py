@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from actdim.tables import predictors
+from actdim.tables.rows import same_setting
 from scipy import stats
 
 SCIPYS = {"pearson_r": stats.pearsonr, "spearman_r": stats.spearmanr, "kendall_tau": stats.kendalltau}
@@ -109,4 +110,4 @@ def test_two_seeds_of_unrelated_settings_seldom_have_an_interval_without_zero():
 
 def test_settings_are_those_that_differ_in_more_than_the_seed():
     runs = pd.DataFrame({"study": "a", "lr": [1, 1, 2, None], "seed": [0, 1, 0, 0], "checkpoint": 1})
-    assert list(predictors.same_setting(runs)) == [0, 0, 1, 2]
+    assert list(same_setting(runs)) == [0, 0, 1, 2]

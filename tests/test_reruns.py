@@ -170,7 +170,7 @@ def test_k(done):
 
 
 def test_neighbor_code(done):
-    edit(done, "scripts/actdim/neighbors/search.py", "AUDITED = 500", "AUDITED = 501")
+    edit(done, "scripts/actdim/neighbors/audit.py", "AUDITED = 500", "AUDITED = 501")
     assert done.planned() == BEHIND_SEARCH
 
 
@@ -196,13 +196,13 @@ def test_layer_added_to_the_dump(done):
 
 
 def test_dump_code(done):
-    edit(done, "scripts/actdim/activations/dump.py", "BATCH = 100", "BATCH = 90")
+    edit(done, "scripts/actdim/activations/limits.py", "BATCH = 100", "BATCH = 90")
     assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3}
 
 
 def test_stage_appended(done):
     """The new stage goes on from the last checkpoint; the first is not trained again, and its results stay."""
-    before = {file: file.stat().st_mtime_ns for file in done.folder.glob("results/tiny/*/*/**/*.pt")}
+    before = {file: file.stat().st_mtime_ns for file in done.folder.glob("results/tiny/*/*/checkpoints/to~4/*.pt")}
     assert len(before) == 3 * 2
     study = changed(training={"epochs": [4, 6]}, activations={"at": [4, 6]})
     done.write(study)

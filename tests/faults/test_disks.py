@@ -30,7 +30,7 @@ PROGRAMS = {
     ),
     "tabulate_predictors": (
         ["--measures", "results/tables/measures.csv"],
-        {"predictors": "x.csv", "reading": "x.txt"},
+        {"predictors": "x.csv", "findings": "x.txt"},
     ),
     "plot_llid": (
         ["--summary", "results/tables/summary.csv", "--study", "tiny", "--estimator", "twonn"],

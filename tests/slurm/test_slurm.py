@@ -240,7 +240,8 @@ def test_a_killed_snakemake_trains_nothing_twice(slurm, tmp_path):
     held[1].unlink()
     finish(second, project)
     for log in logs:
-        assert log.read_text().splitlines()[-1].startswith("nothing to train: ")
+        # The killed Snakemake's job writes to the same log, at its own place in it.
+        assert "nothing to train: " in log.read_text()
     checkpoints = {file.name: file.stat().st_ino for file in outputs[0].glob("*.pt")}
     assert checkpoints.items() <= before.items()
     assert "Nothing to be done" in project.snakemake("-n", *map(str, targets)).stderr

@@ -7,8 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from actdim.tables.columns import ALL_RUNS, ID_MEASURES
-from actdim.tables.predictors import same_setting
-from actdim.tables.rows import last_checkpoint
+from actdim.tables.rows import last_checkpoint, same_setting
 from actdim.tables.sweeps import sweeps
 
 EXACT = 8  # settings up to which p counts all permutations, 40,320

@@ -12,7 +12,7 @@ from scipy import stats
 
 from actdim.tables.columns import ALL_RUNS, settings_in
 from actdim.tables.measures import MEASURE_COLUMNS
-from actdim.tables.rows import last_checkpoint
+from actdim.tables.rows import last_checkpoint, same_setting
 from actdim.tables.sweeps import sweeps
 
 TARGETS = ["validation_accuracy", "generalization_gap"]
@@ -43,14 +43,6 @@ def predictors_table(measures):
                     correlation = correlations(group[measure], group[target], same_setting(group))
                     rows.append({**place, "target": target, "checkpoint": checkpoint, **correlation})
     return pd.DataFrame(rows).astype({"checkpoint": "Int64"})
-
-
-def same_setting(runs):
-    """Return (runs,) numbers of their settings: the same for runs that differ in their seed alone."""
-    settings = [name for name in settings_in(runs) if name != "seed"]
-    if not settings:
-        return np.zeros(len(runs), dtype=int)
-    return runs.groupby(settings, dropna=False, sort=False).ngroup().to_numpy()
 
 
 def correlations(x, y, settings=None):

@@ -1,5 +1,9 @@
 """Rows that figures and other tables take from a table, and what they say together."""
 
+import numpy as np
+
+from actdim.tables.columns import settings_in
+
 
 def join_reasons(reasons):
     """Return the reasons with the same index as one text; empty ones are left out."""
@@ -16,3 +20,11 @@ def shown_split(rows):
 def last_checkpoint(rows):
     """Return the rows at the last checkpoint that any of them has."""
     return rows[rows["checkpoint"] == rows["checkpoint"].max()]
+
+
+def same_setting(runs):
+    """Return (runs,) numbers of their settings: the same for runs that differ in their seed alone."""
+    settings = [name for name in settings_in(runs) if name != "seed"]
+    if not settings:
+        return np.zeros(len(runs), dtype=int)
+    return runs.groupby(settings, dropna=False, sort=False).ngroup().to_numpy()

@@ -35,7 +35,9 @@ def main():
     settings = Neighbors(method=arguments.method, k=arguments.k, seed=arguments.seed)
 
     with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
-        classes = rows_by_class(arguments.activations, labels) if arguments.by_class else None
+        classes = (
+            rows_by_class(arguments.activations, arguments.layer, labels, len(points)) if arguments.by_class else None
+        )
         with atomic_write(arguments.output) as beside, create(beside, 8 * len(points) * (arguments.k + 2)) as file:
             if arguments.by_class:
                 for label, rows in classes:

@@ -117,7 +117,61 @@ def test_each_class_by_itself(tmp_path):
         del file["labels"]
     for program in ("find_neighbors", "estimate_pca"):
         done = run_program(program, "--by-class", **options, layer="x", output=tmp_path / "x")
-        assert done.stderr == f"{program}.py: {tmp_path}/a.h5: has no /labels; --by-class needs them\n"
+        needs = "--by-class needs an integer for each of the 1200 rows of /layers/x"
+        assert done.stderr == f"{program}.py: {tmp_path}/a.h5: has no /labels; {needs}\n"
+
+
+@pytest.mark.parametrize(
+    ("labels", "mistake"),
+    {
+        "too few": (np.arange(40) % 2, "holds 40 labels"),
+        "too many": (np.arange(60) % 2, "holds 60 labels"),
+        "a table": (np.zeros((50, 2), int), "holds an array (50, 2) of labels"),
+        "one": (np.array(3), "holds an array () of labels"),
+        "text": (np.array([b"cat", b"dog"] * 25), "holds 50 labels of type text"),
+        "text of any length": (
+            np.array(["cat", "panther"] * 25, dtype=h5py.string_dtype()),
+            "holds 50 labels of type text",
+        ),
+        "fractions": (np.arange(50) % 2 / 2, "holds 0.5 in row 1"),
+        "nan": (np.where(np.arange(50) == 7, np.nan, 1), "holds nan in row 7"),
+        "complex": (np.ones(50, complex), "holds 50 labels of type complex128"),
+    }.values(),
+)
+@pytest.mark.parametrize("program", ["find_neighbors", "estimate_pca"])
+def test_labels_that_are_no_classes_of_the_rows(program, labels, mistake, tmp_path):
+    """Each is one line; labels that nothing asks for do no harm."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["layers/x"], file["labels"] = np.random.default_rng(0).normal(size=(50, 3)), labels
+    options = {"activations": tmp_path / "a.h5", "layer": "x", "output": tmp_path / "x"}
+    done = run_program(program, "--by-class", **options)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{program}.py: {tmp_path}/a.h5: /labels {mistake}; "
+        "--by-class needs an integer for each of the 50 rows of /layers/x\n"
+    )
+    assert not (tmp_path / "x").exists()
+    assert run_program(program, **options).returncode == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8, bool])
+def test_labels_that_are_whole_numbers_of_another_type(dtype, tmp_path):
+    labels = np.arange(50) % 2
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["layers/x"], file["labels"] = np.random.default_rng(0).normal(size=(50, 3)), labels.astype(dtype)
+    done = run_program(
+        "estimate_pca", "--by-class", activations=tmp_path / "a.h5", layer="x", output=tmp_path / "pca.json"
+    )
+    assert done.returncode == 0, done.stderr
+    classes = json.loads((tmp_path / "pca.json").read_text())["classes"]
+    assert [(one["class"], one["n_points"]) for one in classes] == [(0, 25), (1, 25)]
+
+
+def test_neighbor_lists_of_classes_that_have_no_number(tmp_path):
+    with h5py.File(tmp_path / "n.h5", "w") as file:
+        file["classes/cat/indices"], file["classes/cat/distances"] = np.zeros((9, 2), int), np.ones((9, 2))
+    done = run_program("estimate_id", neighbors=tmp_path / "n.h5", estimator="twonn", output=tmp_path / "x")
+    assert done.stderr == f"estimate_id.py: {tmp_path}/n.h5: /classes/cat: 'cat' should be the number of a class\n"
 
 
 def test_neighbors_file(tmp_path):

@@ -35,7 +35,7 @@ def open_layer(path, layer):
             data = layers[layer]
             if data.ndim != 2:
                 raise UserError(f"{path}: /layers/{layer} has shape {data.shape}; should be (n, features)")
-            labels = file["labels"][:] if "labels" in file else None
+            labels = file["labels"][()] if isinstance(file.get("labels"), h5py.Dataset) else None
             sums = file[f"checksums{data.name}"][:] if ours else None
             if ours:
                 require_sealed(file["labels"], labels)
@@ -47,8 +47,25 @@ def open_layer(path, layer):
         yield StoredLayer(path, data, sums), labels, source
 
 
-def rows_by_class(path, labels):
-    """Return [(class, its rows)] of the labels of an activations file; UserError where it has none."""
+def rows_by_class(path, layer, labels, n):
+    """Return [(class, its rows)] of the labels that an activations file has for the n rows of a layer.
+
+    Raises UserError where there are none, not one for each row, or others than integers (1.0 is one).
+    """
+    right = f"--by-class needs an integer for each of the {n} rows of /layers/{layer}"
     if labels is None:
-        raise UserError(f"{path}: has no /labels; --by-class needs them")
+        raise UserError(f"{path}: has no /labels; {right}")
+    if labels.shape != (n,):
+        count = len(labels) if labels.ndim == 1 else f"an array {labels.shape} of"
+        raise UserError(f"{path}: /labels holds {count} labels; {right}")
+    if labels.dtype.kind not in "biuf":
+        raise UserError(f"{path}: /labels holds {len(labels)} labels of type {type_name(labels)}; {right}")
+    fractions = np.flatnonzero(~np.isfinite(labels) | (labels % 1 != 0)) if labels.dtype.kind == "f" else []
+    if len(fractions):
+        raise UserError(f"{path}: /labels holds {labels[fractions[0]]:g} in row {fractions[0]}; {right}")
     return [(int(label), np.flatnonzero(labels == label)) for label in np.unique(labels)]
+
+
+def type_name(values):
+    """Return the type of an HDF5 data set's values for a reader."""
+    return "text" if values.dtype.kind in "SUO" else values.dtype.name

@@ -56,10 +56,19 @@ def read_neighbors(path):
         stored = content(file)
         about = require_sealed(file, *stored) if ours else simple_attributes(file)
         found = dict(zip(stored[::2], stored[1::2], strict=True))
-    classes = sorted(int(name.split("/")[1]) for name in found if name.startswith("classes/") and name.count("/") == 1)
+    classes = sorted(class_of(path, name) for name in found if name.startswith("classes/") and name.count("/") == 1)
     if not classes:
         return [(None, lists_at(path, "", found), about)], about
     return [(label, lists_at(path, f"classes/{label}/", found), found[f"classes/{label}"]) for label in classes], about
+
+
+def class_of(path, name):
+    """Return the class in a group's name, classes/3; UserError where it is no integer."""
+    label = name.removeprefix("classes/")
+    try:
+        return int(label)
+    except ValueError:
+        raise UserError(f"{path}: /classes/{label}: {label!r} should be the number of a class") from None
 
 
 def lists_at(path, place, found):

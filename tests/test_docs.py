@@ -218,6 +218,11 @@ def test_own_model_and_data(project):
     assert 0.5 < table["llid"][0] < 3, "rings in the plane"
 
 
+def test_the_notebook_example_prints_what_the_page_says(capsys):
+    exec(block("python", "intrinsic_dimension(points"), {})
+    assert capsys.readouterr().out == block("text", "95 % interval 4")
+
+
 @pytest.mark.slow
 def test_pretrained_network(project):
     """The programs run, with weights in a file, because there is no network, and with smaller images."""

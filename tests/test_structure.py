@@ -9,7 +9,18 @@ LIBRARY = ROOT / "scripts/actdim"
 # Each may import from those before it; see scripts/actdim/__init__.py.
 ORDER = [
     *("errors", "names", "registry", "sweeps", "validation", "provenance", "cli", "threads"),
-    *("storage", "plugins", "datasets", "models", "training", "activations", "neighbors", "estimators", "measures"),
+    *(
+        "storage",
+        "plugins",
+        "datasets",
+        "models",
+        "training",
+        "activations",
+        "neighbors",
+        "estimators",
+        "notebook",
+        "measures",
+    ),
     *("study", "tables", "figures", "workflow"),
 ]
 FILES = sorted(file for file in LIBRARY.rglob("*.py") if file != LIBRARY / "__init__.py")

@@ -1,0 +1,81 @@
+"""The intrinsic dimension of an array, for notebooks: the search and the estimators of the workflow in one call."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from actdim import plugins, registry
+from actdim.errors import UserError
+from actdim.estimators import result
+from actdim.neighbors.copies import find_distinct_neighbors
+from actdim.neighbors.decimation import decimate
+from actdim.neighbors.settings import Neighbors
+from actdim.storage.neighbor_lists import Lists
+from actdim.validation import Settings, check
+
+
+class IntrinsicDimension(NamedTuple):
+    """An estimate of the intrinsic dimension (ID), or the reason why there is none."""
+
+    id: float | None
+    low: float | None  # of the 95 % interval
+    high: float | None
+    n_points: int
+    n_copies: int  # exact copies of other points, which were left out
+    recall: float | None  # of the first two neighbors; 1 after an exact search
+    decimated: (
+        tuple  # ((points, id), ...) in random subsets of a half, a quarter, an eighth: does the ID depend on scale?
+    )
+    reason: str | None = None
+
+
+def intrinsic_dimension(points, estimator="twonn", *, method="auto", k=32, seed=0, **settings):
+    """Estimate the intrinsic dimension of points, as the workflow does that of a layer.
+
+    points: (n, features) or (n, ...), of which all features of a point are taken together: an array of numbers, also
+    one that is mapped from a file, an HDF5 data set or a torch tensor. estimator: a name in registry.ESTIMATORS, or
+    module:function; settings: the estimator's own, such as fraction=0.9. method, k, seed: of the neighbor search, as in
+    config.yaml.
+    Returns an IntrinsicDimension. Raises ValueError where points are no array of numbers, or a setting is unknown.
+    """
+    try:
+        function = plugins.load_function(registry.ESTIMATORS, estimator)
+        schema = plugins.settings_model(registry.ESTIMATORS, estimator, Settings)
+        settings = check(schema, settings, f"estimator {estimator}").model_dump()
+        search = check(Neighbors, {"method": method, "k": k, "seed": seed}, "neighbors").model_dump()
+        _, points, indices, distances, report = find_distinct_neighbors(as_points(points), **search)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    n = len(points)
+    if "reason" in report:
+        estimate = result.without(n, report["reason"])
+    else:
+        lists = Lists(distances, indices, decimate(points, indices, distances, seed))
+        estimate = result.estimate(n, function, lists, **settings)
+    return IntrinsicDimension(
+        *(estimate[key] for key in ("id", "low", "high", "n_points")),
+        n_copies=report["n_copies"],
+        recall=report.get("recall"),
+        decimated=tuple((subset["points"], subset["id"]) for subset in estimate.get("decimated", ())),
+        reason=estimate.get("reason"),
+    )
+
+
+def as_points(values):
+    """Return values as an array (n, features) of floats, without a copy where that is possible.
+
+    An HDF5 data set of floats (n, features) stays one, to be read some columns at a time.
+    Raises UserError where they are no array of numbers.
+    """
+    if hasattr(values, "detach"):  # a torch tensor; NumPy has no bfloat16
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype.is_floating_point and values.element_size() < 4 else values).numpy()
+    if not hasattr(values, "dtype"):
+        values = np.asarray(values)
+    if values.dtype.kind not in "fiub":
+        raise UserError(f"points of type {values.dtype}; should be numbers")
+    if values.ndim < 2:
+        raise UserError(f"points of shape {values.shape}; should be (n, features)")
+    if values.ndim == 2 and values.dtype.kind == "f" and values.dtype.itemsize <= 8:
+        return values
+    return np.asarray(values).reshape(len(values), -1).astype(np.float64, copy=False)

@@ -178,6 +178,53 @@ def test_images_of_more_than_8_bits_are_refused(ending, dtype, tmp_path):
     assert line == f"{file}: an image of more than 8 bits a color; save it with 8"
 
 
+def test_hidden_names_are_neither_classes_nor_images(tmp_path, capsys):
+    """Notebooks and macOS leave them behind; they would be a class, or an image that cannot be read."""
+    write_images(tmp_path, "png")
+    before = build("imagefolder", tmp_path, size=16).load()
+    assert capsys.readouterr().err == ""
+    for split in ("train", "validation"):
+        for hidden in (".ipynb_checkpoints/a.png", "cat/.thumbnails/a.png", "cat/more/._2.png", "dog/._0.png"):
+            (tmp_path / split / hidden).parent.mkdir(exist_ok=True)
+            (tmp_path / split / hidden).write_bytes(b"no image")
+    (tmp_path / "train/cat/.DS_Store").write_bytes(b"no image, and not named like one")
+    imagefolder.list_images.cache_clear()
+    data = build("imagefolder", tmp_path, size=16)
+    assert capsys.readouterr().err.splitlines() == [
+        f"{tmp_path}/{split}: 4 hidden files or folders left out: "
+        ".ipynb_checkpoints, cat/.thumbnails, cat/more/._2.png, ..."
+        for split in ("train", "validation")
+    ]
+    assert data.classes == 2
+    assert_same(data, {split: samples[:2] for split, samples in before.items()})
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_as_their_camera_was_held(ending, orientation, tmp_path):
+    """The four quarters of an image are black, red, green and blue; each orientation says where the first row lies."""
+    colors = np.array([[[0, 0, 0], [255, 0, 0]], [[0, 255, 0], [0, 0, 255]]], np.uint8)
+    # EXIF 2.32, table 6: row 0 and column 0 of what is stored are at the top and left, top and right, ... of the image
+    stored = {
+        1: colors,
+        2: colors[:, ::-1],
+        3: colors[::-1, ::-1],
+        4: colors[::-1],
+        5: colors.swapaxes(0, 1),
+        6: np.rot90(colors),
+        7: np.rot90(colors, 2).swapaxes(0, 1),
+        8: np.rot90(colors, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for split in ("train", "validation"):
+        (tmp_path / split / "one").mkdir(parents=True)
+        image = Image.fromarray(stored.repeat(16, axis=0).repeat(16, axis=1))
+        image.save(tmp_path / f"{split}/one/a.{ending}", exif=exif)
+    image = build("imagefolder", tmp_path, size=32).load()["train"].inputs[0]
+    np.testing.assert_allclose(image[:, 8::16, 8::16].transpose(1, 2, 0).astype(int), colors, atol=60)
+
+
 def test_folders_that_do_not_fit(tmp_path):
     write_images(tmp_path, "png")
     (tmp_path / "train/fox").mkdir()

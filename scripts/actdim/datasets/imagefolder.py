@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from actdim.errors import UserError
 
 # The endings of files that torchvision's ImageFolder reads.
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-
+SHOWN = 3  # hidden names in a line
 
 Deviation = Annotated[float, Field(gt=0)]
 
@@ -37,9 +38,10 @@ def imagefolder(
 ) -> DataSet:
     """Images `train/<class>/*` and `validation/<class>/*` in a folder, as torchvision's ImageFolder finds them.
 
-    Each is converted to RGB, its shorter side resized to `size` pixels, and the center of size x size cut out. All are
-    held in memory, 3 x size x size bytes an image. mean, std: to normalize red, green and blue by; the defaults are
-    those of ImageNet. Classes are numbered in the order of their names, samples in the order of their paths.
+    But hidden names, which begin with a dot, are left out and counted, and an image is turned as its EXIF orientation
+    says. Each is converted to RGB, its shorter side resized to `size` pixels, and the center of size x size cut out.
+    All are held in memory, 3 x size x size bytes an image. mean, std: to normalize red, green and blue by; the defaults
+    are those of ImageNet. Classes are numbered in the order of their names, samples in the order of their paths.
     Raises UserError where train/ and validation/ do not hold the same classes, or a class has no image.
     """
     files = {split: list_images(os.path.join(folder, split)) for split in ("train", "validation")}
@@ -66,24 +68,39 @@ def list_images(folder):
         raise UserError(
             f"dataset.folder: {folder}: no such folder; images should be in train/<class> and validation/<class>"
         )
-    classes = {}
-    for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
-        classes[name] = [
-            os.path.join(directory, file)
-            for directory, _, files in sorted(os.walk(os.path.join(folder, name), followlinks=True))
-            for file in sorted(files)
-            if file.lower().endswith(ENDINGS)
-        ]
+    classes, hidden = {}, []
+    for name in visible((entry.name for entry in os.scandir(folder) if entry.is_dir()), folder, hidden):
+        classes[name] = images_in(os.path.join(folder, name), hidden)
         if not classes[name]:
             raise UserError(f"dataset.folder: {folder}/{name}: no image in it; they end in {', '.join(ENDINGS)}")
     if not classes:
         raise UserError(f"dataset.folder: {folder}: should hold a folder for each class, with its images")
+    if hidden:
+        names = [os.path.relpath(path, folder) for path in hidden[:SHOWN]]
+        shown = ", ".join([*names, "..."] if len(hidden) > SHOWN else names)
+        print(f"{folder}: {len(hidden)} hidden files or folders left out: {shown}", file=sys.stderr)
     return classes
+
+
+def images_in(folder, hidden):
+    """Return the image files in a folder and those below it, sorted by folder; add hidden ones to the list `hidden`."""
+    found = {}
+    for directory, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = visible(folders, directory, hidden)
+        found[directory] = visible((file for file in files if file.lower().endswith(ENDINGS)), directory, hidden)
+    return [os.path.join(directory, file) for directory, files in sorted(found.items()) for file in files]
+
+
+def visible(names, directory, hidden):
+    """Return the sorted names that do not begin with a dot; add the paths of the others to the list `hidden`."""
+    names = sorted(names)
+    hidden += [os.path.join(directory, name) for name in names if name.startswith(".")]
+    return [name for name in names if not name.startswith(".")]
 
 
 def load(classes, size):
     """Return the Split of {class: its image files}; UserError that names a file that is not an image."""
-    from PIL import Image
+    from PIL import Image, ImageOps
     from torchvision.transforms.functional import center_crop, resize
 
     paths = [path for files in classes.values() for path in files]
@@ -94,7 +111,8 @@ def load(classes, size):
             with Image.open(path) as opened:
                 if opened.mode.startswith(("I", "F")):  # convert() would clip their values at 255
                     raise UserError(f"{path}: an image of more than 8 bits a color; save it with 8")
-                image[:] = np.asarray(center_crop(resize(opened.convert("RGB"), size), size)).transpose(2, 0, 1)
+                upright = ImageOps.exif_transpose(opened).convert("RGB")
+                image[:] = np.asarray(center_crop(resize(upright, size), size)).transpose(2, 0, 1)
         except UserError:
             raise
         except Exception as error:  # of any kind: it depends on the bytes

@@ -7,6 +7,8 @@ no interactions), because targets rise and fall along an axis, and so does a mea
 
 import numpy as np
 
+from actdim.tables.generalization.grid import draw_blocks
+
 FEWEST_LEFT = 3  # dimensions of the residuals: with one, every correlation is -1 or 1
 
 
@@ -31,14 +33,23 @@ def partial_spearman(grid, x, y, controls):
 
     nan where x or y is constant or explained completely, or fewer than FEWEST_LEFT dimensions are left.
     """
-    counts = grid.setting_counts.T
-    basis, left = control_basis(controls, counts)
     ranks = [weighted_ranks(variable, grid.setting_counts).T for variable in (x, y)]
-    x_left, y_left = (residuals(variable, counts, basis) for variable in ranks)
+    counts = grid.setting_counts.T
+    controls = np.broadcast_to(controls, (len(counts), *controls.shape[1:]))
+    blocks = draw_blocks(len(counts), controls[0].size)
+    return np.concatenate(
+        [residual_correlation(*(part[block] for part in (*ranks, controls, counts))) for block in blocks]
+    )
+
+
+def residual_correlation(x, y, controls, counts):
+    """Return the correlation of what is left of x and y, (draws, S); see partial_spearman."""
+    basis, left = control_basis(controls, counts)
+    x_left, y_left = (residuals(variable, counts, basis) for variable in (x, y))
     covariance, x_variance, y_variance = (
         (a * b).sum(axis=1) for a, b in ((x_left, y_left), (x_left, x_left), (y_left, y_left))
     )
-    x_total, y_total = ((counts * variable**2).sum(axis=1) for variable in ranks)
+    x_total, y_total = ((counts * variable**2).sum(axis=1) for variable in (x, y))
     defined = (left >= FEWEST_LEFT) & (x_variance > 1e-9 * x_total) & (y_variance > 1e-9 * y_total)
     return np.where(defined, covariance / np.sqrt(np.where(defined, x_variance * y_variance, 1)), np.nan)
 

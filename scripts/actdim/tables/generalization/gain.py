@@ -18,6 +18,7 @@ import numpy as np
 from pandas.api.types import is_number
 
 from actdim.tables.generalization.correlations import level_effects, weighted_ranks
+from actdim.tables.generalization.grid import draw_blocks
 
 PENALTIES = 10.0 ** np.arange(-2, 3)  # of columns of variance 1
 
@@ -26,19 +27,19 @@ def cross_fitted_gain(grid, x, y):
     """Return the gain in every draw, (draws,), from the ranks of x and y, (S, draws); nan where y is constant."""
     counts = grid.setting_counts.T
     target, measure = (scaled_ranks(ranks, grid.setting_counts) for ranks in (y, x))
-    settings = settings_design(grid)[None]
-    with_measure = np.concatenate(
-        [
-            np.broadcast_to(settings, (len(counts), *settings.shape[1:])),
-            measure[:, :, None],
-            (measure[:, :, None] ** 2 - 1) * 5**0.5 / 2,  # variance 1 for ranks without ties
-        ],
-        axis=2,
-    )
-    errors = [left_out_error(settings, target[:1], counts[:1], penalty)[0] for penalty in PENALTIES]
+    settings = settings_design(grid)
+    errors = [left_out_error(settings[None], target[:1], counts[:1], penalty)[0] for penalty in PENALTIES]
     penalty = PENALTIES[np.argmin(errors)]
-    alone, together = (left_out_error(design, target, counts, penalty) for design in (settings, with_measure))
-    return np.where(alone > 1e-12, 1 - together / np.where(alone > 1e-12, alone, 1), np.nan)
+    gains = []
+    for block in draw_blocks(len(counts), settings.size):
+        shared = np.broadcast_to(settings, (len(counts[block]), *settings.shape))
+        curve = (measure[block] ** 2 - 1) * 5**0.5 / 2  # of variance 1 for ranks without ties
+        with_measure = np.concatenate([shared, measure[block, :, None], curve[:, :, None]], axis=2)
+        alone, together = (
+            left_out_error(design, target[block], counts[block], penalty) for design in (shared, with_measure)
+        )
+        gains.append(np.where(alone > 1e-12, 1 - together / np.where(alone > 1e-12, alone, 1), np.nan))
+    return np.concatenate(gains)
 
 
 def settings_design(grid):
@@ -69,15 +70,15 @@ def scaled_ranks(ranks, counts):
 def left_out_error(design, target, counts, penalty):
     """Return the mean squared error, (draws,), of predicting each setting from the others by ridge regression.
 
-    design: (draws or 1, S, k), its first column the intercept, which is not penalized; target, counts: (draws, S).
+    design: (draws, S, k), its first column the intercept, which is not penalized; target, counts: (draws, S).
     """
     weighted = counts[:, :, None] * design
     penalties = np.full(design.shape[2], penalty)
     penalties[0] = 1e-9
     moments = np.swapaxes(weighted, 1, 2) @ design + np.diag(penalties)
-    solved = np.linalg.solve(moments, np.swapaxes(design, 1, 2) * np.ones((len(counts), 1, 1)))  # (draws, k, S)
-    leverage = np.einsum("dsk,dks->ds", np.broadcast_to(design, weighted.shape), solved)
+    solved = np.linalg.solve(moments, np.swapaxes(design, 1, 2))  # (draws, k, S)
+    leverage = np.einsum("dsk,dks->ds", design, solved)
     coefficients = np.einsum("dks,ds->dk", solved, counts * target)
-    fitted = np.einsum("dsk,dk->ds", np.broadcast_to(design, weighted.shape), coefficients)
+    fitted = np.einsum("dsk,dk->ds", design, coefficients)
     left_out = (target - fitted) / np.maximum(1 - counts * leverage, 1e-9)
     return (counts * left_out**2).sum(axis=1) / np.maximum(counts.sum(axis=1), 1)

@@ -10,16 +10,17 @@ measure is constant would drop out, and a measure that is constant along most ax
 
 import numpy as np
 
+from actdim.tables.generalization.grid import draw_blocks
 from actdim.tables.generalization.pairs import group_matrix, number_groups, signs
 
 
 def granulated_kendall(grid, x, y):
     """Return psi of each axis, (A, draws), for the ranks of x and y, (S, draws); nan where an axis has no pair."""
     left, right = grid.pairs
-    n_axes, draws = len(grid.axes), x.shape[1]
+    n_axes = len(grid.axes)
     cells, axis_of_cell = axis_cells(grid)
-    psi = np.full((n_axes, draws), np.nan)
-    for block in grid.blocks():
+    psi = np.full((n_axes, x.shape[1]), np.nan)
+    for block in draw_blocks(x.shape[1], len(left)):
         counts = grid.pair_counts(block)
         agreement = signs(x[:, block], left, right) * signs(y[:, block], left, right)
         pairs = cells @ counts

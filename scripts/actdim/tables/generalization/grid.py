@@ -13,6 +13,7 @@ import numpy as np
 from actdim.tables.generalization.pairs import dense_ranks
 
 RESAMPLES = 1_000
+BLOCK = 1_000_000  # numbers of an array; of the arrays of all draws some would take gigabytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +45,6 @@ class Grid:
         counts = self.setting_counts[:, draws].astype(np.float32)
         return counts[left] * counts[right]
 
-    def blocks(self):
-        """Yield slices of draws for which an array of all pairs fits in memory."""
-        draws = self.setting_counts.shape[1]
-        size = max(1, int(2e7) // max(1, len(self.pairs[0])))
-        yield from (slice(start, start + size) for start in range(0, draws, size))
-
     def ranks(self, values):
         """Return the dense ranks (S, draws) of the settings in every draw, by the mean value of their runs.
 
@@ -74,6 +69,12 @@ class Grid:
             self.setting_counts[kept] * drawn,
             run_counts,
         )
+
+
+def draw_blocks(draws, values):
+    """Return slices of so many draws such that arrays of `values` numbers for each draw stay small."""
+    size = max(1, BLOCK // max(1, values))
+    return [slice(start, start + size) for start in range(0, draws, size)]
 
 
 def make_grid(runs, settings, resamples=RESAMPLES):

@@ -23,6 +23,7 @@ from itertools import combinations
 import numpy as np
 from scipy import sparse, special
 
+from actdim.tables.generalization.grid import draw_blocks
 from actdim.tables.generalization.pairs import group_matrix, number_groups, signs
 
 LARGEST_SET = 2
@@ -39,7 +40,7 @@ def conditional_information(grid, x, y):
     ratios = np.full((len(sets), x.shape[1]), np.nan)
     if not len(left):
         return sets, ratios
-    for block in grid.blocks():
+    for block in draw_blocks(x.shape[1], len(left)):
         v_x, v_y = signs(x[:, block], left, right), signs(y[:, block], left, right)
         counts = grid.pair_counts(block) * np.abs(v_y)
         terms = [members @ counts, turned @ (counts * v_y), turned @ (counts * v_x), members @ (counts * v_x * v_y)]

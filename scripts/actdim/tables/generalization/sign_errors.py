@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from actdim.tables.generalization.grid import draw_blocks
 from actdim.tables.generalization.pairs import dense_ranks, group_matrix, number_groups, signs
 
 FEWEST_PAIRS = 12
@@ -56,12 +57,14 @@ def sign_errors(grid, x, y, test_samples=None, environments="values"):
     example[groups] = np.arange(len(groups))  # any pair of each environment
     example = example[kept]
 
-    counts = grid.setting_counts[grid.setting] * grid.run_counts
-    drawn = counts[first] * counts[second] * weights[:, None]
     x_signs, y_signs = (signs(dense_ranks(values[:, None]), first, second) for values in (x, y))
     wrong = (1 - x_signs * y_signs) / 2
-    totals, wrongs = sums[kept] @ drawn, sums[kept] @ (drawn * wrong)
-    errors = np.where(totals > 0, wrongs / np.where(totals > 0, totals, 1), np.nan)
+    counts = grid.setting_counts[grid.setting] * grid.run_counts
+    errors = np.full((kept.sum(), counts.shape[1]), np.nan)
+    for block in draw_blocks(counts.shape[1], len(first)):
+        drawn = counts[first, block] * counts[second, block] * weights[:, None]
+        totals, wrongs = sums[kept] @ drawn, sums[kept] @ (drawn * wrong)
+        errors[:, block] = np.where(totals > 0, wrongs / np.where(totals > 0, totals, 1), np.nan)
     direction = -1 if kept.any() and errors[:, 0].mean() > 0.5 else 1
     errors = errors if direction == 1 else 1 - errors
     return SignErrors(axis[example], ends[example], rest[example], effective[kept], errors, direction)

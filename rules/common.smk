@@ -38,7 +38,7 @@ from actdim.study.study import load_config_and_studies
 from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config, handlers
 from actdim.workflow.changes import jobs_of, reasons_to_run_again
-from actdim.workflow.options import measure_options, search_options, set_options
+from actdim.workflow.options import measure_options, search_options, set_options, test_samples_options
 from actdim.workflow.resources import resource_requests
 
 # Snakemake keeps nearly all objects that it makes for a job; garbage collection took a third of the planning time.

@@ -1,7 +1,9 @@
+# What tabulate_generalization writes.
+GENERALIZATION = ["generalization", *(f"generalization_{part}" for part in ("axes", "environments", "comparisons"))]
 TABLES = [
     *expand(
         "results/tables/{table}.csv",
-        table=["id", "summary", "correlations", "training", "measures", "predictors"],
+        table=["id", "summary", "correlations", "training", "measures", "predictors", *GENERALIZATION],
     ),
     "results/tables/predictors.txt",
 ]
@@ -110,3 +112,46 @@ rule tabulate_predictors:
     shell:
         "scripts/tabulate_predictors.py --measures {input.measures}"
         " --predictors {output.predictors} --findings {output.findings} > {log} 2>&1"
+
+
+rule tabulate_generalization:
+    input:
+        measures="results/tables/measures.csv",
+    output:
+        generalization=report(
+            "results/tables/generalization.csv",
+            caption="../report/generalization_table.rst",
+            category="tables",
+            labels={"table": "generalization"},
+        ),
+        axes=report(
+            "results/tables/generalization_axes.csv",
+            caption="../report/generalization_axes_table.rst",
+            category="tables",
+            labels={"table": "generalization, by axis"},
+        ),
+        environments="results/tables/generalization_environments.csv",
+        comparisons=report(
+            "results/tables/generalization_comparisons.csv",
+            caption="../report/generalization_comparisons_table.rst",
+            category="tables",
+            labels={"table": "generalization, measures compared"},
+        ),
+        checksums=expand("results/tables/{table}.csv.sha256", table=GENERALIZATION),
+    log:
+        "results/logs/tabulate_generalization.log",
+    benchmark:
+        "results/benchmarks/tabulate_generalization.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=mem_mb,
+        runtime=runtime,
+    params:
+        options=test_samples_options(STUDIES),
+        code=code_digest("tabulate_generalization.py"),
+    message:
+        "Judging how well all measures predict generalization."
+    shell:
+        "scripts/tabulate_generalization.py --measures {input.measures} {params.options}"
+        " --output {output.generalization} > {log} 2>&1"

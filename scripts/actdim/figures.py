@@ -2,6 +2,7 @@
 
 import argparse
 import io
+from itertools import product
 from pathlib import Path
 
 import matplotlib
@@ -12,12 +13,14 @@ from actdim.errors import UserError
 from actdim.storage.atomic import atomic_write
 from actdim.tables.columns import SUMMARY_COLUMNS, settings_in
 from actdim.tables.files import read_csv
+from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.rows import last_checkpoint, shown_split
 from actdim.tables.sweeps import combinations, sweeps
 
 matplotlib.use("Agg")
 
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # Okabe and Ito, colorblind-safe
+NO_ENVIRONMENT = "too few pairs of runs whose order is sure"  # for sign errors
 MARKERS = ["o", "^", "s", "D", "v", "P"]
 MOST_PANELS = 4  # of a sweep, from its weakest setting to its strongest
 LARGEST_RATIO = 20  # of regularization strengths on a linear axis
@@ -119,6 +122,34 @@ def make_panels(lines):
     return figure, axes, panels
 
 
+def study_panels(rows, table):
+    """Return (figure, [(axis, rows)]): a titled panel for each study (in rows) and target (in columns) of a table.
+
+    rows: what to draw, with columns study, target and measure; a panel is as high as its study has measures in them.
+    """
+    studies, targets = (list(dict.fromkeys(table[column])) for column in ("study", "target"))
+    heights = [2.5 + max(1, rows.loc[rows["study"] == study, "measure"].nunique()) for study in studies]
+    figure, axes = plt.subplots(
+        len(studies),
+        len(targets),
+        figsize=(1 + 7.5 * len(targets), 0.6 + 0.4 * sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+    )
+    panels = []
+    for place, (study, target) in enumerate(product(studies, targets)):
+        axis = axes.flat[place]
+        axis.set_title(f"{study}: {target.replace('_', ' ')}", fontsize=13)
+        panels.append((axis, rows[(rows["study"] == study) & (rows["target"] == target)]))
+    return figure, panels
+
+
+def write_in_panel(axis, text):
+    """Write in a panel why nothing is drawn there."""
+    axis.set_yticks([])
+    axis.text(0.5, 0.5, text, ha="center", va="center", transform=axis.transAxes)
+
+
 def save_figure(figure, arguments):
     """Write the figure as SVG and as PNG, each atomically."""
     for path, options in ((arguments.svg, {"metadata": {"Date": None}}), (arguments.png, {"dpi": 160})):
@@ -157,6 +188,11 @@ def strength_axis(axis, setting, values):
 def label(name):
     """Return a column's name for a reader, with its unit where it has one."""
     return LABELS.get(name, name.replace("_", " "))
+
+
+def measure_label(name):
+    """Return the name of a measure's column as a reader would say it."""
+    return MEASURE_COLUMNS.get(name, name.replace("_", " "))
 
 
 def correlation_text(correlation):

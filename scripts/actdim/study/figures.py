@@ -40,6 +40,13 @@ FIGURES = {
         Figure("id_over_depth", "ID over depth", ("id",)),
         Figure("scale_check", "Scale check", ("id",), estimators="twonn"),
         Figure("predictors", "Predictors of generalization", ("predictors",), all_studies=True),
+        Figure("robustness", "Measures by their worst environment", ("generalization",), all_studies=True),
+        Figure(
+            "sign_errors",
+            "Sign errors over environments",
+            ("generalization", "generalization_environments"),
+            all_studies=True,
+        ),
     )
 }
 OF_A_STUDY = tuple(name for name, figure in FIGURES.items() if not figure.all_studies)

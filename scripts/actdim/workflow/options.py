@@ -3,6 +3,7 @@
 import json
 import shlex
 
+from actdim.datasets.dataset import data_set
 from actdim.names import BY_CLASS
 from actdim.provenance import settings_that_count
 
@@ -27,3 +28,14 @@ def measure_options(settings, layer=None):
 def how_measured(settings):
     """Return the settings of a measure that count, without those that say where a study takes it."""
     return {key: value for key, value in settings_that_count(settings).items() if key not in ("at", "layers")}
+
+
+def test_samples_options(studies):
+    """Return how many samples the validation accuracy of each of {name: Study} rests on, the fewest of any run."""
+    fewest = {
+        name: min(
+            data_set(dataset).sizes["validation"] for dataset in {run.settings.dataset for run in study.runs.values()}
+        )
+        for name, study in studies.items()
+    }
+    return " ".join(f"--test-samples {shlex.quote(f'{name}={samples}')}" for name, samples in fewest.items())

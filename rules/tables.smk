@@ -84,9 +84,39 @@ rule tabulate_measures:
         " --summary {input.summary} --estimator {params.estimator} --output {output.measures} > {log} 2>&1"
 
 
+rule tabulate_generalization:
+    input:
+        measures="results/tables/measures.csv",
+    output:
+        generalization=table_in_report("generalization"),
+        axes=table_in_report("generalization_axes"),
+        environments="results/tables/generalization_environments.csv",
+        comparisons=table_in_report("generalization_comparisons"),
+        checksums=expand("results/tables/{table}.csv.sha256", table=GENERALIZATION),
+    log:
+        "results/logs/tabulate_generalization.log",
+    benchmark:
+        "results/benchmarks/tabulate_generalization.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=mem_mb,
+        runtime=runtime,
+    params:
+        options=test_samples_options(STUDIES),
+        code=code_digest("tabulate_generalization.py"),
+    message:
+        "Judging how well all measures predict generalization."
+    shell:
+        "scripts/tabulate_generalization.py --measures {input.measures} {params.options}"
+        " --output {output.generalization} > {log} 2>&1"
+
+
 rule tabulate_predictors:
     input:
         measures="results/tables/measures.csv",
+        generalization="results/tables/generalization.csv",
+        comparisons="results/tables/generalization_comparisons.csv",
     output:
         predictors=table_in_report("predictors"),
         findings=report(
@@ -111,47 +141,5 @@ rule tabulate_predictors:
         "Correlating all measures with generalization."
     shell:
         "scripts/tabulate_predictors.py --measures {input.measures}"
-        " --predictors {output.predictors} --findings {output.findings} > {log} 2>&1"
-
-
-rule tabulate_generalization:
-    input:
-        measures="results/tables/measures.csv",
-    output:
-        generalization=report(
-            "results/tables/generalization.csv",
-            caption="../report/generalization_table.rst",
-            category="tables",
-            labels={"table": "generalization"},
-        ),
-        axes=report(
-            "results/tables/generalization_axes.csv",
-            caption="../report/generalization_axes_table.rst",
-            category="tables",
-            labels={"table": "generalization, by axis"},
-        ),
-        environments="results/tables/generalization_environments.csv",
-        comparisons=report(
-            "results/tables/generalization_comparisons.csv",
-            caption="../report/generalization_comparisons_table.rst",
-            category="tables",
-            labels={"table": "generalization, measures compared"},
-        ),
-        checksums=expand("results/tables/{table}.csv.sha256", table=GENERALIZATION),
-    log:
-        "results/logs/tabulate_generalization.log",
-    benchmark:
-        "results/benchmarks/tabulate_generalization.tsv"
-    conda:
-        "../envs/report.yaml"
-    resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
-    params:
-        options=test_samples_options(STUDIES),
-        code=code_digest("tabulate_generalization.py"),
-    message:
-        "Judging how well all measures predict generalization."
-    shell:
-        "scripts/tabulate_generalization.py --measures {input.measures} {params.options}"
-        " --output {output.generalization} > {log} 2>&1"
+        " --predictors {output.predictors} --findings {output.findings}"
+        " --generalization {input.generalization} --comparisons {input.comparisons} > {log} 2>&1"

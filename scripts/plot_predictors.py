@@ -6,10 +6,9 @@ from textwrap import fill
 
 from actdim import cli
 from actdim.figures import COLORS, MARKERS, parse_arguments, plt, save_figure
-from actdim.tables.columns import ALL_RUNS
+from actdim.tables.columns import ALL_RUNS, TARGETS
 from actdim.tables.files import read_csv
 from actdim.tables.measures import MEASURE_COLUMNS
-from actdim.tables.predictors import TARGETS
 
 COLUMNS = ("study", "sweep", "measure", "target", "n", "spearman_r", "spearman_low", "spearman_high")
 

@@ -12,7 +12,8 @@ import pandas as pd
 import yaml
 from conftest import STUDY, copy_project
 
-BEHIND_MEASURES = {"describe_results": 1, "tabulate_predictors": 1, "plot_predictors": 1}
+BEHIND_PREDICTORS = {"describe_results": 1, "tabulate_predictors": 1, "plot_predictors": 1}
+BEHIND_MEASURES = {"tabulate_generalization": 1, "plot_robustness": 1, "plot_sign_errors": 1, **BEHIND_PREDICTORS}
 BEHIND_SUMMARY = {"tabulate_measures": 1, **BEHIND_MEASURES}
 BEHIND_ESTIMATES = {"tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1, "plot_scale_check": 1, **BEHIND_SUMMARY}
 BEHIND_NEIGHBORS = {"estimate_id": 9, **BEHIND_ESTIMATES}
@@ -295,7 +296,7 @@ def test_figure_code(done):
 
 def test_code_of_the_predictors(done):
     edit(done, "scripts/actdim/tables/predictors.py", "RESAMPLES = 2_000", "RESAMPLES = 3_000")
-    assert done.planned() == BEHIND_MEASURES
+    assert done.planned() == BEHIND_PREDICTORS
 
 
 def test_activations_that_are_not_kept(done):

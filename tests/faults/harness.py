@@ -57,6 +57,7 @@ RULES = {
             "tabulate_training",
             "tabulate_measures",
             "tabulate_predictors",
+            "tabulate_generalization",
             "plot_llid",
             "plot_pid",
             "plot_pid_over_llid",
@@ -64,6 +65,8 @@ RULES = {
             "plot_scale_check",
             "plot_grokking",
             "plot_predictors",
+            "plot_robustness",
+            "plot_sign_errors",
             "write_events",
         )
     },

@@ -62,6 +62,7 @@ READERS = [
     ("tables/id.csv", f"plot_id_over_depth --id tables/id.csv {FIGURE}"),
     ("tables/id.csv", f"plot_scale_check --id tables/id.csv {FIGURE}"),
     ("tables/measures.csv", PREDICTORS),
+    ("tables/measures.csv", "tabulate_generalization --measures tables/measures.csv --output out/generalization.csv"),
     ("tables/predictors.csv", "plot_predictors --predictors tables/predictors.csv --svg out/x.svg --png out/x.png"),
 ]
 NAMES = [f"{command.split(' --')[0]}, {path}" for path, command, *_ in READERS]

@@ -8,6 +8,8 @@ IDS_OF_FEWER_POINTS = ["id_half", "id_quarter", "id_eighth"]  # for the scale ch
 ID_COLUMNS = ("study", "checkpoint", "layer", "depth", "estimator", "id", "split", "class", *IDS_OF_FEWER_POINTS)
 SUMMARY_COLUMNS = ("study", "checkpoint", "estimator", *ID_MEASURES, *CHECKPOINT_METRICS, "split")
 
+TARGETS = ["validation_accuracy", "generalization_gap"]  # that measures are to predict
+
 ALL_RUNS = "all"  # in place of a sweep
 
 

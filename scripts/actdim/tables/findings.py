@@ -161,5 +161,8 @@ def listed_measures(names):
 
 def listed(names):
     """Return names as a reader would list them: a, b and c."""
+    names = list(names)
+    if not names:
+        return ""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last

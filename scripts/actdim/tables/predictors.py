@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from actdim.tables.columns import ALL_RUNS, settings_in
+from actdim.tables.columns import ALL_RUNS, TARGETS, settings_in
 from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.rows import last_checkpoint, same_setting
 from actdim.tables.sweeps import sweeps
 
-TARGETS = ["validation_accuracy", "generalization_gap"]
 CORRELATIONS = {"pearson_r": stats.pearsonr, "spearman_r": stats.spearmanr, "kendall_tau": stats.kendalltau}
 
 FEWEST = 3  # runs for a correlation

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from actdim.errors import UserError
-from actdim.tables.columns import CHECKPOINT_METRICS
+from actdim.tables.columns import CHECKPOINT_METRICS, TARGETS
 from actdim.tables.measures import MEASURE_COLUMNS
-from actdim.tables.predictors import TARGETS
 
 STUDY, SEED, CHECKPOINT, LOSS = "study", "seed", "checkpoint", "train_loss"
 # Columns of measures.csv that are neither settings nor measures.

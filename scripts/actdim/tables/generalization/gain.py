@@ -1,15 +1,16 @@
 """The cross-fitted gain of predicting a target from settings and measure over settings alone.
 
-The rank of y is predicted by ridge regression, each setting by a model of the other settings only. The gain is
-1 - (squared error with the measure) / (squared error without): above 0 where the measure tells more than the settings
-did, below 0 where it only adds noise.
+The ranks of y and of x are predicted from the settings by ridge regression, each setting from the others only, which
+leaves errors e and d. The measure adds a line: e of a setting is predicted as b d, with b from the other settings. The
+gain is 1 - sum (e - b d)^2 / sum e^2: above 0 where the measure tells more than the settings did, below 0 where it only
+adds noise. (Regressing residuals on residuals is Robinson's partially linear model; to add the measure to the ridge
+regression itself would shrink it as much as the settings, of which there are many more.)
 
 The model of the settings has a free effect of every value of every axis, a line and a parabola along each axis of
-numbers, and products of the axes' lines; that of the measure, a line and a parabola in its rank. The penalty is the one
-under which the settings alone predict best.
+numbers, and products of the axes' lines. Its penalty is the one under which it predicts y best.
 
 Leaving setting i out of a ridge regression with weights c and penalty P needs no second fit: with A = X'CX + P and
-h_i = x_i' A^-1 x_i, its error is e_i / (1 - c_i h_i), e_i the error of the fit to all settings.
+h_i = x_i' A^-1 x_i, its error is that of the fit to all settings divided by 1 - c_i h_i.
 """
 
 from itertools import combinations
@@ -21,25 +22,31 @@ from actdim.tables.generalization.correlations import level_effects, weighted_ra
 from actdim.tables.generalization.grid import draw_blocks
 
 PENALTIES = 10.0 ** np.arange(-2, 3)  # of columns of variance 1
+SMALLEST = 1e-9  # below which a sum of squares is 0
 
 
 def cross_fitted_gain(grid, x, y):
     """Return the gain in every draw, (draws,), from the ranks of x and y, (S, draws); nan where y is constant."""
     counts = grid.setting_counts.T
-    target, measure = (scaled_ranks(ranks, grid.setting_counts) for ranks in (y, x))
+    targets = np.stack([scaled_ranks(ranks, grid.setting_counts) for ranks in (y, x)], axis=2)
     settings = settings_design(grid)
-    errors = [left_out_error(settings[None], target[:1], counts[:1], penalty)[0] for penalty in PENALTIES]
-    penalty = PENALTIES[np.argmin(errors)]
-    gains = []
-    for block in draw_blocks(len(counts), settings.size):
-        shared = np.broadcast_to(settings, (len(counts[block]), *settings.shape))
-        curve = (measure[block] ** 2 - 1) * 5**0.5 / 2  # of variance 1 for ranks without ties
-        with_measure = np.concatenate([shared, measure[block, :, None], curve[:, :, None]], axis=2)
-        alone, together = (
-            left_out_error(design, target[block], counts[block], penalty) for design in (shared, with_measure)
-        )
-        gains.append(np.where(alone > 1e-12, 1 - together / np.where(alone > 1e-12, alone, 1), np.nan))
-    return np.concatenate(gains)
+
+    def errors(block, penalty):
+        return left_out_errors(settings, targets[block], counts[block], penalty)
+
+    penalty = min(PENALTIES, key=lambda size: (errors(slice(1), size)[..., 0] ** 2).sum())
+    blocks = draw_blocks(len(counts), settings.size)
+    return np.concatenate([gain_of_line(errors(block, penalty), counts[block]) for block in blocks])
+
+
+def gain_of_line(errors, counts):
+    """Return the gain, (draws,), of errors (draws, S, 2) of the target and of the measure."""
+    target, measure = errors[..., 0], errors[..., 1]
+    products, squares = counts * measure * target, counts * measure**2
+    others = squares.sum(axis=1, keepdims=True) - squares
+    slopes = (products.sum(axis=1, keepdims=True) - products) / np.where(others > SMALLEST, others, np.inf)
+    alone, together = ((counts * left**2).sum(axis=1) for left in (target, target - slopes * measure))
+    return np.where(alone > SMALLEST, 1 - together / np.where(alone > SMALLEST, alone, 1), np.nan)
 
 
 def settings_design(grid):
@@ -67,18 +74,15 @@ def scaled_ranks(ranks, counts):
     return (weighted_ranks(ranks, counts) * 12**0.5 / np.maximum(counts.sum(axis=0), 1)).T
 
 
-def left_out_error(design, target, counts, penalty):
-    """Return the mean squared error, (draws,), of predicting each setting from the others by ridge regression.
+def left_out_errors(design, targets, counts, penalty):
+    """Return the errors (draws, S, m) of predicting the targets of each setting from the others by ridge regression.
 
-    design: (draws, S, k), its first column the intercept, which is not penalized; target, counts: (draws, S).
+    design: (S, k), its first column the intercept, which is not penalized; targets: (draws, S, m); counts: (draws, S).
     """
-    weighted = counts[:, :, None] * design
-    penalties = np.full(design.shape[2], penalty)
-    penalties[0] = 1e-9
-    moments = np.swapaxes(weighted, 1, 2) @ design + np.diag(penalties)
-    solved = np.linalg.solve(moments, np.swapaxes(design, 1, 2))  # (draws, k, S)
-    leverage = np.einsum("dsk,dks->ds", design, solved)
-    coefficients = np.einsum("dks,ds->dk", solved, counts * target)
-    fitted = np.einsum("dsk,dk->ds", design, coefficients)
-    left_out = (target - fitted) / np.maximum(1 - counts * leverage, 1e-9)
-    return (counts * left_out**2).sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+    penalties = np.full(design.shape[1], penalty)
+    penalties[0] = SMALLEST
+    moments = (counts[:, None, :] * design.T) @ design + np.diag(penalties)
+    solved = np.linalg.solve(moments, np.broadcast_to(design.T, (len(counts), *design.T.shape)))  # (draws, k, S)
+    leverage = np.einsum("sk,dks->ds", design, solved)
+    fitted = design @ (solved @ (counts[..., None] * targets))
+    return (targets - fitted) / np.maximum(1 - counts * leverage, SMALLEST)[..., None]

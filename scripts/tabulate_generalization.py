@@ -20,12 +20,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measures", required=True, type=Path, help="the table of runs")
     parser.add_argument("--output", required=True, type=Path, help="the table of statistics")
-    for role, default in {
-        "measure": "the measures of this project that the table has",
-        "target": "validation_accuracy and generalization_gap",
-        "setting": "the columns between study and checkpoint, or all that remain",
+    for option, default in {
+        "--measure": "the measures of this project that the table has",
+        "--target": "validation_accuracy and generalization_gap",
+        "--setting": "the columns between study and checkpoint, or all that remain",
     }.items():
-        parser.add_argument(f"--{role}", nargs="+", metavar="COLUMN", help=f"{role}s (default: {default})")
+        parser.add_argument(option, nargs="+", metavar="COLUMN", help=f"{option[2:]}s (default: {default})")
     parser.add_argument(
         "--test-samples",
         action="append",

@@ -18,6 +18,8 @@ from actdim.measures.settings import Directions, FunctionalDimension
 from actdim.study.config import Config, load_config
 from actdim.study.study import load_config_and_studies, load_study
 from actdim.study.study_file import Activations, StudyFile
+from actdim.tables.generalization.columns import check_runs, tell_columns
+from actdim.tables.generalization.table import generalization_tables
 from actdim.training.settings import TrainingSection
 from actdim.workflow import changes
 from conftest import ROOT
@@ -282,3 +284,24 @@ def test_programs_by_hand(project):
         done = project.run(*command.split())
         assert done.returncode == 0, done.stderr
     assert '"id": ' in (project.folder / "id.json").read_text()
+
+
+def test_measures_of_an_own_table_are_judged_as_the_text_says(tmp_path):
+    """The three blocks of the page, in the order in which a reader runs them."""
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+
+    def run(*command):
+        return subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    run("-c", block("python", 'to_csv("runs.csv"'))
+    run(*block("", "scripts/tabulate_generalization.py").split())
+    assert run("-c", block("python", "generalization.csv")).stdout == block("text", "sign_error_max")
+
+
+def test_every_column_of_generalization_is_explained():
+    runs = pd.DataFrame({"study": "made", "lr": [1, 2, 3], "measure": [1.0, 2, 3], "gap": [1.0, 3, 2]})
+    columns = tell_columns(runs, ["lr"], ["measure"], ["gap"])
+    tables = generalization_tables(check_runs(runs, columns), columns)
+    named = set(re.findall(r"`(\w+)`", PAGES["docs/generalization.md"]))
+    for column in tables.generalization.columns[3:]:
+        assert re.sub("_(low|high|q)$", "", column) in named, column

@@ -57,7 +57,7 @@ def generalization_tables(table, columns, options=None):
         pd.DataFrame(rows).astype({"checkpoint": "Int64"}),
         as_table(axes, "axis", "psi", "sign_error", "n_pairs"),
         as_table(environments, "axis", "environment", "sign_error", "n_effective_pairs"),
-        as_table(comparisons, "other", "statistic", "difference", "difference_low", "difference_high"),
+        as_table(comparisons, "other", "statistic", "difference", "difference_low", "difference_high", "difference_q"),
     )
 
 

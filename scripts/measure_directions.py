@@ -33,7 +33,8 @@ def main():
         known = ", ".join(listed_layers(trained.model) or (name for name, _ in trained.model.named_children()))
         raise UserError(f"--layer {arguments.layer}: the model has no such module; it has {known}")
     samples = choose_samples(trained, settings)
-    result = measure_directions(trained.model, arguments.layer, samples, settings)
+    no_accuracy = trained.source.get("metrics_reason")
+    result = measure_directions(trained.model, arguments.layer, samples, settings, no_accuracy)
     about = {
         "layer": arguments.layer,
         "settings": settings.model_dump(),

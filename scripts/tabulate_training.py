@@ -40,11 +40,12 @@ def main():
 
 
 def with_reasons(table):
-    """Return the metrics of a run without those that are not finite, which a new column `reason` names."""
+    """Return the metrics of a run without those that are not finite; the column `reason` says why they are missing."""
     metrics = [column for column in table if column.endswith(("_loss", "_error"))]
     missing = ~np.isfinite(table[metrics].astype(float))
     named = missing.apply(lambda row: ", ".join(column.replace("_", " ") for column in row.index[row]), axis=1)
     reasons = (named + " not finite: training diverged").where(missing.any(axis=1))
+    reasons = table["reason"].fillna(reasons) if "reason" in table else reasons  # train.py says it where it knows
     return table.assign(**table[metrics].mask(missing), reason=reasons)
 
 

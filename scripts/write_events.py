@@ -45,7 +45,7 @@ def training_scalars(folders):
     return [
         (int(checkpoint), column.replace("train_", "train/").replace("validation_", "validation/"), value)
         for table in tables
-        for column in table.columns[1:]
+        for column in table.columns[1:].drop("reason", errors="ignore")
         for checkpoint, value in zip(table.iloc[:, 0], table[column], strict=True)
     ]
 

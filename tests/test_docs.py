@@ -232,7 +232,7 @@ def test_pretrained_network(project):
     study = yaml.safe_load(text)
     write_images(project.folder / study["dataset"]["folder"])
     torch.save(models.resnet50().state_dict(), project.folder / "resnet50.pth")
-    smaller = text.replace("DEFAULT", "resnet50.pth").replace("224", "64")
+    smaller = text.replace("DEFAULT", "resnet50.pth").replace("folder: pets", "folder: pets, size: 64")
     (project.folder / "studies/mine.yaml").write_text(smaller)
     layers = study["activations"]["layers"]
     for command in (

@@ -7,14 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from actdim import registry
-from actdim.datasets.dataset import DataSet, Split, load_samples
+from actdim.datasets.dataset import DataSet, Split, data_set, load_samples
+from actdim.datasets.device import normalize, on_device
 from actdim.errors import UserError
 from actdim.models.build import build_model
 from actdim.models.layers import forward, layer_names
 from actdim.models.summary import compute_summary
+from actdim.models.torchvision_models import why_no_accuracy
 from actdim.study.run_settings import make_run_settings
 from conftest import STUDY, build_named, dataset_settings
+from PIL import Image
 from torchvision import models
 
 COLOR = DataSet(shape=(3, 32, 32), classes=4, sizes={"train": 40, "validation": 60}, load=dict)
@@ -93,6 +97,114 @@ def test_mistakes_about_a_torchvision_model(tmp_path, name, settings, message):
     settings = {key: files.get(value, value) for key, value in settings.items()}
     with pytest.raises(UserError, match=message):
         make(f"torchvision:{name}", **settings)
+
+
+def pictures(folder, names=("cat", "dog")):
+    """Write an image of each class for both splits; return the image of each class for training."""
+    random = np.random.default_rng(0)
+    for split in ("validation", "train"):
+        images = {name: Image.fromarray(random.integers(256, size=(90, 70, 3), dtype=np.uint8)) for name in names}
+        for name, image in images.items():
+            (folder / split / name).mkdir(parents=True)
+            image.save(folder / split / name / "0.png")
+    return images
+
+
+def settings_of(dataset, model):
+    """Return the RunSettings of a study that trains nothing."""
+    return make_run_settings({"dataset": dataset, "model": model, "training": {"epochs": 0}}, {}, "test")
+
+
+def named(name, **settings):
+    return {"name": f"torchvision:{name}", "weights": "DEFAULT", **settings}
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("resnet50", (232, 224)), ("efficientnet_b2", (288, 288)), ("inception_v3", (342, 299))],
+)
+def test_images_are_preprocessed_as_for_the_weights(name, sizes, tmp_path):
+    """What the model reads is what torchvision's own transforms give, and the run's settings say how."""
+    images = pictures(tmp_path)
+    settings = settings_of({"name": "imagefolder", "folder": str(tmp_path)}, named(name)).dataset
+    assert (settings.resize, settings.size) == sizes
+    data = data_set(settings)
+    samples = on_device(load_samples(settings, 0)["train"], data, torch.device("cpu"))
+    transforms = models.get_model_weights(name).DEFAULT.transforms()
+    expected = torch.stack([transforms(image) for image in images.values()])
+    torch.testing.assert_close(normalize(samples.inputs, samples), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_study_may_preprocess_otherwise(tmp_path):
+    pictures(tmp_path)
+    folder = {"name": "imagefolder", "folder": str(tmp_path)}
+    smaller = settings_of({**folder, "size": 64}, named("efficientnet_b2")).dataset
+    assert (smaller.size, smaller.resize, smaller.interpolation) == (64, None, "bicubic")
+    plain = settings_of({**folder, "mean": [0.5, 0.5, 0.5], "interpolation": "bilinear"}, named("efficientnet_b2"))
+    assert (plain.dataset.mean, plain.dataset.interpolation, plain.dataset.size) == ((0.5,) * 3, "bilinear", 288)
+    assert settings_of(folder, {"name": "torchvision:resnet50"}).dataset.resize is None
+    copy = named("resnet50", weights="elsewhere/resnet50-0676ba61.pth")  # as torchvision publishes IMAGENET1K_V1
+    assert settings_of(folder, copy).dataset.resize == 256
+    with pytest.raises(UserError, match=r"dataset.resize: 32 is less than size, 64; should be as large or larger"):
+        data_set(settings_of({**folder, "size": 64, "resize": 32}, named("resnet50")).dataset)
+
+
+def test_a_data_set_that_cannot_preprocess_as_for_the_weights_says_so(capsys):
+    for _ in range(2):
+        assert settings_of({"name": "cifar10"}, named("resnet50")).dataset.folder == "data/cifar10"
+    assert capsys.readouterr().err == (
+        "test: dataset cifar10: its images are not preprocessed as for weights DEFAULT, by resize 232, size 224, "
+        "interpolation bilinear, mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225)\n"
+    )
+
+
+IMAGENET = models.ResNet18_Weights.IMAGENET1K_V1
+FOLDERS = ("n01440764", *(f"n{number:08}" for number in range(2_000_000, 2_000_998)), "n15075141")
+
+
+@pytest.mark.parametrize(
+    ("classes", "names", "head", "entry", "why"),
+    [
+        (4, (), torch.ones(4, 2), None, None),
+        (4, (), torch.ones(9, 2), None, "the classifier is untrained: weights W is for 9 classes, not 4"),
+        (4, (), None, None, "the classifier is untrained: weights W has none"),
+        (1000, (), torch.full((1000, 2), torch.nan), IMAGENET, "the classifier is untrained: weights W has none"),
+        (1000, IMAGENET.meta["categories"], torch.ones(1000, 2), IMAGENET, None),
+        (1000, FOLDERS, torch.ones(1000, 2), IMAGENET, None),
+        (
+            1000,
+            (),
+            torch.ones(1000, 2),
+            IMAGENET,
+            "weights W is for the classes of ImageNet, and the data set has others or no class_names",
+        ),
+    ],
+)
+def test_when_the_accuracy_of_trained_weights_means_nothing(classes, names, head, entry, why):
+    assert why_no_accuracy(COLOR._replace(classes=classes, class_names=names), "W", head, entry) == why
+
+
+def test_metrics_of_classes_that_a_network_lacks_are_empty(own, tmp_path):
+    """With the reason in each table; what needs no accuracy is there."""
+    trained(tmp_path, classes=7)
+    study = yaml.safe_load((own.folder / "studies/tiny.yaml").read_text())
+    study["activations"]["layers"] = ["layer4.1", "fc.features"]
+    study |= {"directions": {"at": [0], "layers": ["layer4"], "orders": 2}, "seeds": [0, 1]}
+    own.write(study)
+    own.snakemake()
+    why = f"the classifier is untrained: weights {tmp_path}/weights.pth is for 7 classes, not 4"
+    tables = {
+        name: pd.read_csv(own.folder / f"results/tables/{name}.csv") for name in ("summary", "training", "measures")
+    }
+    for table in tables.values():
+        metrics = [name for name in table if name.endswith(("_loss", "_accuracy", "_gap", "_area"))]
+        assert len(metrics) >= 4
+        assert table[metrics].isna().all(axis=None)
+        assert all(f"losses and accuracies: {why}" in reason.split("; ") for reason in table["reason"])
+    assert tables["summary"]["llid"].notna().all()
+    assert tables["measures"][["mean_selectivity", "participation_ratio", "weight_norm"]].notna().all(axis=None)
+    said = own.run("snakemake", "--cores", "1", "--forcerun", "tabulate_training").stderr
+    assert f"2 of 2 rows of training.csv, checkpoint 0: losses and accuracies: {why}" in said
 
 
 def test_gray_images_are_refused():

@@ -27,6 +27,7 @@ class DataSet(NamedTuple):
     vocabulary: int = 0  # number of tokens; 0 where the inputs are not tokens
     mean: tuple[float, ...] = ()  # to subtract from each channel of uint8 images, where 1 stands for 255
     std: tuple[float, ...] = ()  # to divide each channel by, after that
+    class_names: tuple[str, ...] = ()  # in the order of the labels; () where they have none
 
 
 def data_set(settings):

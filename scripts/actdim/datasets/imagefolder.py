@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -23,6 +23,10 @@ def imagefolder(
     *,
     folder: Annotated[str, Field(description="holds train/<class>/ and validation/<class>/ with images")],
     size: Annotated[int, Field(ge=1, description="pixels of each side, after resizing and cropping")] = 224,
+    resize: Annotated[
+        int | None, Field(ge=1, description="pixels of the shorter side, before the center is cut out; null: size")
+    ] = None,
+    interpolation: Annotated[Literal["bilinear", "bicubic"], Field(description="how to resize")] = "bilinear",
     mean: Annotated[
         tuple[float, float, float],
         Field(description="means of red, green and blue to normalize by, of values from 0 to 1"),
@@ -39,11 +43,14 @@ def imagefolder(
     """Images `train/<class>/*` and `validation/<class>/*` in a folder, as torchvision's ImageFolder finds them.
 
     But hidden names, which begin with a dot, are left out and counted, and an image is turned as its EXIF orientation
-    says. Each is converted to RGB, its shorter side resized to `size` pixels, and the center of size x size cut out.
+    says. Each is converted to RGB, its shorter side resized to `resize` pixels, and the center of size x size cut out.
     All are held in memory, 3 x size x size bytes an image. mean, std: to normalize red, green and blue by; the defaults
     are those of ImageNet. Classes are numbered in the order of their names, samples in the order of their paths.
     Raises UserError where train/ and validation/ do not hold the same classes, or a class has no image.
     """
+    resize = resize or size
+    if resize < size:
+        raise UserError(f"dataset.resize: {resize} is less than size, {size}; should be as large or larger")
     files = {split: list_images(os.path.join(folder, split)) for split in ("train", "validation")}
     for split, other in (("train", "validation"), ("validation", "train")):
         for name in files[split].keys() - files[other].keys():
@@ -52,9 +59,10 @@ def imagefolder(
         shape=(3, size, size),
         classes=len(files["train"]),
         sizes={split: sum(map(len, classes.values())) for split, classes in files.items()},
-        load=lambda: {split: load(classes, size) for split, classes in files.items()},
+        load=lambda: {split: load(classes, size, resize, interpolation) for split, classes in files.items()},
         mean=tuple(mean),
         std=tuple(std),
+        class_names=tuple(files["train"]),
     )
 
 
@@ -98,10 +106,10 @@ def visible(names, directory, hidden):
     return [name for name in names if not name.startswith(".")]
 
 
-def load(classes, size):
+def load(classes, size, shorter_side, interpolation):
     """Return the Split of {class: its image files}; UserError that names a file that is not an image."""
     from PIL import Image, ImageOps
-    from torchvision.transforms.functional import center_crop, resize
+    from torchvision.transforms.functional import InterpolationMode, center_crop, resize
 
     paths = [path for files in classes.values() for path in files]
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
@@ -112,7 +120,8 @@ def load(classes, size):
                 if opened.mode.startswith(("I", "F")):  # convert() would clip their values at 255
                     raise UserError(f"{path}: an image of more than 8 bits a color; save it with 8")
                 upright = ImageOps.exif_transpose(opened).convert("RGB")
-                image[:] = np.asarray(center_crop(resize(upright, size), size)).transpose(2, 0, 1)
+                resized = resize(upright, shorter_side, InterpolationMode(interpolation))
+                image[:] = np.asarray(center_crop(resized, size)).transpose(2, 0, 1)
         except UserError:
             raise
         except Exception as error:  # of any kind: it depends on the bytes

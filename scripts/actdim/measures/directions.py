@@ -39,10 +39,11 @@ class Layer(NamedTuple):
     largest: int  # values of a sample in the largest output that is computed for each change
 
 
-def measure_directions(model, name, samples, settings):
+def measure_directions(model, name, samples, settings, no_accuracy=None):
     """Return all measures of a layer's single directions as plain values.
 
     samples: {"train": device.Samples, "validation": device.Samples}; settings: measures.settings.Directions.
+    no_accuracy: why the model's accuracy means nothing, so that what follows from it is left out; else None.
     A layer or logits that are not finite leave all of them empty, with the reason.
     """
     layer = describe_layer(model, name, samples["train"])
@@ -54,20 +55,21 @@ def measure_directions(model, name, samples, settings):
             "mean_selectivity": None,
             "reason": ", ".join(f"{split}: {reason}" for split, reason in reasons.items() if reason),
         }
-    ablation = {split: ablation_curve(model, layer, samples[split], settings) for split in samples}
-    noise = {split: noise_curve(model, layer, samples[split], settings) for split in samples}
+    splits = [] if no_accuracy else list(samples)
+    ablation = {split: ablation_curve(model, layer, samples[split], settings) for split in splits}
+    noise = {split: noise_curve(model, layer, samples[split], settings) for split in splits}
     activations = mean_activations(model, name, samples["validation"]).cpu().numpy()
     labels = samples["validation"].labels.cpu().numpy()
     of_units = {
         "selectivity": class_selectivity(activations, labels),
         "mutual_information": mutual_information(activations, labels, settings.seed),
-        **{f"{split}_accuracy_lost": accuracy_lost(model, layer, samples[split], settings.clamp) for split in samples},
+        **{f"{split}_accuracy_lost": accuracy_lost(model, layer, samples[split], settings.clamp) for split in splits},
     }
     defined = np.isfinite(of_units["selectivity"])
     return {
         "units": len(layer.mean),
-        "reason": None if defined.any() else NO_SELECTIVITY,
-        "area": {split: curve["area"] for split, curve in ablation.items()},
+        "reason": "; ".join(filter(None, [no_accuracy, None if defined.any() else NO_SELECTIVITY])) or None,
+        "area": dict.fromkeys(samples) | {split: curve["area"] for split, curve in ablation.items()},
         "area_std": {split: curve["area_std"] for split, curve in ablation.items()},
         "mean_selectivity": np.nanmean(of_units["selectivity"]).item() if defined.any() else None,
         "correlations": rank_correlations(of_units),

@@ -20,6 +20,9 @@ BATCH_COUNT = "num_batches_tracked"  # of batch norm; files older than it lack i
 DENSENET_KEYS = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # of its published weights
 
 
+IMAGENET_FOLDERS = "n01440764", "n15075141"  # first and last of its 1,000 classes, in the order of their folders
+
+
 @functools.cache  # the same function for the same name, as for all other models
 def architecture(name):
     """Return the function that builds a model of torchvision, of the given name, with the setting `weights`."""
@@ -34,7 +37,40 @@ def architecture(name):
         return classifier(name, data, weights)
 
     make.__name__ = f"torchvision:{name}"
+    make.preprocessing = functools.partial(preprocessing, name)
     return make
+
+
+def preprocessing(name, settings):
+    """Return how images were preprocessed for the weights that a model's settings name, as settings of imagefolder.
+
+    {} for random weights, and for a file that is no copy of weights of torchvision.
+    """
+    weights = weights_of_torchvision(name, settings.weights)
+    if not weights:
+        return {}
+    transforms = weights.transforms()
+    return {
+        "resize": transforms.resize_size[0],
+        "size": transforms.crop_size[0],
+        "interpolation": transforms.interpolation.value,
+        "mean": tuple(transforms.mean),
+        "std": tuple(transforms.std),
+    }
+
+
+def weights_of_torchvision(name, weights):
+    """Return torchvision's entry for weights that are named, or a file of the name under which it publishes them.
+
+    None for others, and for a model that torchvision does not have.
+    """
+    from torchvision import models  # slow to import
+
+    if not weights or name not in models.list_models(module=models):
+        return None
+    known = models.get_model_weights(name)
+    published = {Path(entry.url).name: entry for entry in known}
+    return known.__members__.get(weights) or published.get(Path(weights).name)
 
 
 def classifier(name, data, weights):
@@ -42,7 +78,8 @@ def classifier(name, data, weights):
 
     weights: None for random ones; a name of torchvision's (DEFAULT, IMAGENET1K_V1), downloaded if torch.hub has no
     copy; or a file with a state dict. If they are for another number of classes than the data have, the classifier
-    keeps random weights. The model's `layers` are its children before the classifier, and the classifier's input.
+    keeps random weights. The model's `layers` are its children before the classifier, and the classifier's input. Its
+    attribute `no_accuracy` says why accuracies before training mean nothing, or is None.
     Raises ValueError where the name is unknown or data or weights do not fit the model.
     """
     if len(data.shape) != 3 or data.shape[0] != 3:
@@ -60,9 +97,32 @@ def classifier(name, data, weights):
     head = [key for key, module in model.named_modules() if isinstance(module, nn.Linear)][-1:]
     if not head:
         raise ValueError("has no linear classifier")
+    model.no_accuracy = None
     if trained:
         load_weights(model, head[0], trained, weights)
+        entry = weights_of_torchvision(name, weights)
+        model.no_accuracy = why_no_accuracy(data, weights, trained.get(f"{head[0]}.weight"), entry)
     return list_layers(model, head[0])
+
+
+def why_no_accuracy(data, weights, head, entry):
+    """Return why the accuracy of a model with trained weights means nothing on a DataSet, or None where it is right.
+
+    weights: the setting; head: the weights of its classifier, (classes, features), or None; entry: see
+    weights_of_torchvision. Classes of a file of the user's own are taken for those of the data if there are as many.
+    """
+    if head is None or not head.isfinite().all():
+        return f"the classifier is untrained: weights {weights} has none"
+    if len(head) != data.classes:
+        return f"the classifier is untrained: weights {weights} is for {len(head)} classes, not {data.classes}"
+    if entry and list(data.class_names) != entry.meta["categories"] and not are_imagenet_folders(data.class_names):
+        return f"weights {weights} is for the classes of ImageNet, and the data set has others or no class_names"
+    return None
+
+
+def are_imagenet_folders(names):
+    """Tell whether names of classes are those of ImageNet's folders."""
+    return len(names) == 1000 and (names[0], names[-1]) == IMAGENET_FOLDERS
 
 
 def drop_auxiliary_classifiers(model):

@@ -1,6 +1,9 @@
 """The settings of one run: a study's sections, with the values that the grid gives them, checked."""
 
-from actdim import plugins
+import functools
+import sys
+
+from actdim import plugins, registry
 from actdim.errors import UserError
 from actdim.training.settings import NAMED_SECTIONS, RunSettings, TrainingLength, TrainingSection
 from actdim.validation import Settings, check, hint
@@ -19,12 +22,43 @@ def make_run_settings(sections, chosen, where):
     for key in sorted(chosen.keys() - {"seed"}, key=lambda key: (not key.endswith(".name"), key)):
         section, setting = locate(key, sections, where)
         sections[section][setting] = chosen[key]
-    named = {
-        section: plugins.check_named(table, sections[section], f"{where}: {section}", base)
-        for section, (table, base) in NAMED_SECTIONS.items()
-    }
+    model = check_section("model", sections["model"], where)
+    sections["dataset"] = with_preprocessing(sections["dataset"], model, where)
+    named = {"dataset": check_section("dataset", sections["dataset"], where), "model": model}
     training = check(TrainingSection, sections["training"], f"{where}: training").without_length()
     return check(RunSettings, {**named, "training": training, "seed": chosen.get("seed", 0)}, where)
+
+
+def check_section(section, content, where):
+    """Return the checked settings of the section dataset or model. Raises UserError."""
+    table, base = NAMED_SECTIONS[section]
+    return plugins.check_named(table, content, f"{where}: {section}", base)
+
+
+def with_preprocessing(dataset, model, where):
+    """Return the section dataset with the preprocessing of a model's pretrained weights where it states none.
+
+    resize and size belong together: whoever states one of them has both.
+    """
+    function = plugins.load_function(registry.MODELS, model.name)
+    wanted = function.preprocessing(model) if hasattr(function, "preprocessing") else {}
+    if not wanted:
+        return dataset
+    table, base = NAMED_SECTIONS["dataset"]
+    known = plugins.named_model(table, dataset, f"{where}: dataset", base).model_fields
+    if not wanted.keys() <= known.keys():
+        tell_preprocessing(f"{where}: dataset {dataset['name']}", model.weights, tuple(wanted.items()))
+        return dataset
+    if {"size", "resize"} & dataset.keys():
+        del wanted["size"], wanted["resize"]
+    return {**wanted, **dataset}
+
+
+@functools.cache  # once, not for each run of a study
+def tell_preprocessing(where, weights, wanted):
+    """Say that a data set does not preprocess images as they were for pretrained weights."""
+    settings = ", ".join(f"{key} {value}" for key, value in wanted)
+    print(f"{where}: its images are not preprocessed as for weights {weights}, by {settings}", file=sys.stderr)
 
 
 def locate(key, sections, where):

@@ -2,6 +2,7 @@
 
 ID_MEASURES = ["llid", "pid", "pid_over_llid"]
 CHECKPOINT_METRICS = ["train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "weight_norm"]
+METRICS_REASON = "metrics_reason"  # why the metrics of a checkpoint mean nothing
 IDS_OF_FEWER_POINTS = ["id_half", "id_quarter", "id_eighth"]  # for the scale check
 
 # What programs need of id.csv and summary.csv.

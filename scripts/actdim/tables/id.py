@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from actdim.tables.columns import CHECKPOINT_METRICS, IDS_OF_FEWER_POINTS, settings_in_order
+from actdim.tables.columns import CHECKPOINT_METRICS, IDS_OF_FEWER_POINTS, METRICS_REASON, settings_in_order
 
 OF_ESTIMATE = ["id", "low", "high", "n_points", "n_dropped", "recall", "recall_k", "n_copies"]
 OF_LAYER = ["layer", "depth", "feeds_classifier"]
@@ -14,13 +14,13 @@ def id_table(estimates):
     estimates: the contents of the JSON files of estimate_id and estimate_pca. Columns: study, the settings that vary,
     seed, checkpoint, layer, depth, feeds_classifier, estimator, id, low, high, n_points, n_dropped, recall, recall_k,
     n_copies, split, class (empty for all together), the id of half, a quarter, an eighth of the points, reason, and the
-    metrics.
+    metrics with their own reason.
     """
     rows = [
         {
             **estimate["source"]["chosen"],
             **{key: estimate["source"].get(key) for key in ("study", "checkpoint", *OF_LAYER, "split")},
-            **{key: estimate["source"].get(key) for key in CHECKPOINT_METRICS},
+            **{key: estimate["source"].get(key) for key in (*CHECKPOINT_METRICS, METRICS_REASON)},
             "estimator": estimate["estimator"],
             **{key: result.get(key) for key in (*OF_ESTIMATE, "class", "reason")},
             **ids_of_fewer_points(result),
@@ -34,7 +34,7 @@ def id_table(estimates):
     table = pd.DataFrame(rows).astype({"class": "Int64", "n_copies": "Int64", **dict.fromkeys(numbers, float)})
     table = table.sort_values([*place, "split", "depth", "estimator", "class"], na_position="first", ignore_index=True)
     columns = [*OF_LAYER, "estimator", *OF_ESTIMATE, "split", "class", *IDS_OF_FEWER_POINTS, "reason"]
-    return table[[*place, *columns, *CHECKPOINT_METRICS]], settings
+    return table[[*place, *columns, *CHECKPOINT_METRICS, METRICS_REASON]], settings
 
 
 def ids_of_fewer_points(estimate):

@@ -4,8 +4,8 @@ import pandas as pd
 
 from actdim.errors import UserError
 from actdim.measures.table import MEASURES
-from actdim.tables.columns import CHECKPOINT_METRICS, settings_in, settings_in_order
-from actdim.tables.rows import join_reasons, shown_split
+from actdim.tables.columns import CHECKPOINT_METRICS, METRICS_REASON, settings_in, settings_in_order
+from actdim.tables.rows import join_once, join_reasons, shown_split
 
 OTHER_COLUMNS = {column: label for measure in MEASURES.values() for column, label in measure.columns.items()}
 
@@ -68,8 +68,9 @@ def row_of_result(result):
     place = {"study": source["study"], **source["chosen"], "checkpoint": source["checkpoint"]}
     metrics = {metric: source.get(metric) for metric in CHECKPOINT_METRICS}
     name = measure.name.replace("_", " ") + (f" of {result['layer']}" if "layer" in result else "")
-    reason = f"{name}: {result['reason']}" if result.get("reason") else None
-    return {**place, **metrics, **measure.values(result), "reason": reason}
+    reasons = [f"{name}: {result['reason']}"] if result.get("reason") else []
+    reasons += [source[METRICS_REASON]] if METRICS_REASON in source else []
+    return {**place, **metrics, **measure.values(result), "reason": join_once(reasons) or None}
 
 
 def measure_of(result):

@@ -6,9 +6,14 @@ from actdim.tables.columns import settings_in
 
 
 def join_reasons(reasons):
-    """Return the reasons with the same index as one text; empty ones are left out."""
+    """Return the reasons with the same index as one text, each once; empty ones are left out."""
     reasons = reasons.dropna()
-    return reasons.groupby(level=list(range(reasons.index.nlevels)), sort=False).agg("; ".join)
+    return reasons.groupby(level=list(range(reasons.index.nlevels)), sort=False).agg(join_once)
+
+
+def join_once(texts):
+    """Return texts, each of which may join several by semicolons, as one text that has each once."""
+    return "; ".join(dict.fromkeys("; ".join(texts).split("; ")))
 
 
 def shown_split(rows):

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from actdim.names import INPUT
-from actdim.tables.columns import CHECKPOINT_METRICS
+from actdim.tables.columns import CHECKPOINT_METRICS, METRICS_REASON
 from actdim.tables.rows import join_reasons
 
 MOST_CHANGE = 2  # of an ID between a quarter of the points and all of them
@@ -14,7 +14,7 @@ def summary_table(ids, settings):
 
     LLID is the ID of the layer that feeds the classifier, PID the largest ID of all layers whose ID is stable over
     scales (see `is_stable`); the input is not a layer. Missing values are empty; `reason` names the layers without an
-    ID, or with one that is not stable. PID ignores those layers.
+    ID, or with one that is not stable, and says why metrics are missing. PID ignores those layers.
     """
     keys = ["study", *settings, "checkpoint", "split", "estimator"]
     layers = ids[(ids["layer"] != INPUT) & ids["class"].isna()]
@@ -28,6 +28,7 @@ def summary_table(ids, settings):
     reasons = [
         "ID of " + missing["layer"] + ": " + missing["reason"].astype(str),
         "PID without " + unstable["layer"] + ": " + scales_text(unstable),
+        layers[~layers.index.duplicated()][METRICS_REASON],
         pd.Series("LLID: the layer that feeds the classifier is not measured", without_last, dtype=object),
     ]
     measures = {

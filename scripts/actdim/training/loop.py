@@ -1,6 +1,7 @@
 """Training: a plain loop that can be killed at any moment and still ends with the same weights."""
 
 import csv
+import math
 import time
 from pathlib import Path
 
@@ -61,10 +62,7 @@ def train_missing(run, folder, missing, previous, save_every):
         unit, rest = divmod(step, per_unit)
         keep = rest == 0 and unit in stage.kept
         if keep or (rest == 0 and unit in evaluated and unit not in metrics):
-            metrics[unit] = {
-                "learning_rate": learning_rate(training, step, per_unit),
-                **evaluate(learner, data, training),
-            }
+            metrics[unit] = take_metrics(learner, data, training, step, per_unit)
             print(progress(run, unit, metrics[unit], step - first, until - step, time.monotonic() - begun), flush=True)
         if keep and unit in missing:
             checkpoints.save(folder / checkpoints.file_name(unit), snapshot(run, step, metrics, learner))
@@ -82,6 +80,20 @@ def load_data(settings, device):
     data = data_set(settings.dataset)
     splits = load_samples(settings.dataset, settings.seed)
     return {name: on_device(split, data, device) for name, split in splits.items()}
+
+
+def take_metrics(learner, data, training, step, per_unit):
+    """Return the learning rate at a step and what `evaluate` returns.
+
+    Losses and accuracies before training are nan, with the `reason`, where they mean nothing: the model says so in its
+    attribute `no_accuracy`.
+    """
+    metrics = {"learning_rate": learning_rate(training, step, per_unit), **evaluate(learner, data, training)}
+    why = getattr(learner.model, "no_accuracy", None)
+    if step == 0 and why:
+        metrics |= {name: math.nan for name in metrics if name.endswith(("_loss", "_accuracy"))}
+        metrics["reason"] = f"losses and accuracies: {why}"
+    return metrics
 
 
 @torch.no_grad()

@@ -20,13 +20,14 @@ class Trained(NamedTuple):
     model: torch.nn.Module
     device: torch.device
     settings: RunSettings
-    source: dict  # what results state: study, chosen, settings, unit, checkpoint, metrics, weight_norm
+    source: dict  # what results state: study, chosen, settings, unit, checkpoint, metrics, their reason, weight_norm
 
 
 def load_trained(path):
     """Return the Trained of a checkpoint of train.py, and set torch up as in its training; UserError where corrupt.
 
-    weight_norm is the Euclidean norm of all parameters. A metric that is nan or infinite (diverged) is None.
+    weight_norm is the Euclidean norm of all parameters. A metric that is nan or infinite (diverged) is None;
+    metrics_reason says why metrics mean nothing, where that is known.
     """
     state = checkpoints.load(path)
     job = check(TrainingJob, json.loads(state["run"]), str(path))
@@ -39,6 +40,7 @@ def load_trained(path):
     squares = sum(weights.detach().double().square().sum().item() for weights in model.parameters())
     measured = {**metrics, "weight_norm": math.sqrt(squares)}
     del measured["learning_rate"]
+    reason = measured.pop("reason", None)
     source = {
         "study": job.study,
         "chosen": job.chosen,
@@ -46,5 +48,6 @@ def load_trained(path):
         "unit": job.unit,
         "checkpoint": unit,
         **{name: value if math.isfinite(value) else None for name, value in measured.items()},
+        **({"metrics_reason": reason} if reason else {}),
     }
     return Trained(model, device, job.settings, source)

@@ -70,7 +70,17 @@ def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
     table = measures.measures_table(summarized(), "twonn", [])
     assert list(table) == [
         *("study", "weight_decay", "dropout", "seed", "checkpoint", "estimator"),
-        *("llid", "pid", "pid_over_llid", "participation_ratio", *ABLATION, "functional_dimension_over_bound"),
+        *(
+            "llid",
+            "pid",
+            "pid_over_llid",
+            "train_llid",
+            "train_pid",
+            "train_pid_over_llid",
+            "participation_ratio",
+            *ABLATION,
+            "functional_dimension_over_bound",
+        ),
         *("weight_norm", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss"),
         *("generalization_gap", "reason"),
     ]
@@ -134,6 +144,21 @@ def test_the_training_split_of_a_study_that_has_no_other():
     assert measures.measures_table(table, "twonn", [])["llid"].min() > 9, "it has validation samples"
     table["split"] = "train"
     assert len(measures.measures_table(table, "twonn", [])) == 20
+
+
+def test_ids_of_training_samples_are_measures_of_their_own():
+    """In their run's row, whatever the order of the rows; a run without them has none."""
+    validation = summarized()
+    train = validation.assign(split="train", llid=validation["llid"] / 2, pid=validation["pid"] + 1)
+    train["pid_over_llid"] = train["pid"] / train["llid"]
+    some = pd.concat([train[5:][::-1], validation], ignore_index=True)
+    table = measures.measures_table(some, "twonn", []).dropna(subset="train_llid")
+    assert len(table) == 15
+    for column, expected in (("llid", table["llid"] / 2), ("pid", table["pid"] + 1)):
+        pd.testing.assert_series_equal(table[f"train_{column}"], expected, check_names=False)
+    assert table["train_pid_over_llid"].tolist() == pytest.approx(table["train_pid"] / table["train_llid"])
+    alone = measures.measures_table(train, "twonn", [])
+    assert alone["llid"].tolist() == alone["train_llid"].tolist()
 
 
 def test_an_estimator_that_the_summary_lacks():

@@ -4,7 +4,7 @@ import pandas as pd
 
 from actdim.errors import UserError
 from actdim.measures.table import MEASURES
-from actdim.tables.columns import CHECKPOINT_METRICS, METRICS_REASON, settings_in, settings_in_order
+from actdim.tables.columns import CHECKPOINT_METRICS, ID_MEASURES, METRICS_REASON, settings_in, settings_in_order
 from actdim.tables.rows import join_once, join_reasons, shown_split
 
 OTHER_COLUMNS = {column: label for measure in MEASURES.values() for column, label in measure.columns.items()}
@@ -15,6 +15,9 @@ MEASURE_COLUMNS = {
     "llid": "LLID",
     "pid": "PID",
     "pid_over_llid": "PID / LLID",
+    "train_llid": "training LLID",
+    "train_pid": "training PID",
+    "train_pid_over_llid": "training PID / LLID",
     **OTHER_COLUMNS,
     "weight_norm": "weight norm",
 }
@@ -27,7 +30,8 @@ def measures_table(summary, estimator, results):
     """Return a row for each run and checkpoint at which anything was measured, every measure a column.
 
     summary: the table summary.csv; only rows of `estimator` are used, those of the validation split or, in a study
-    without them, of the training split.
+    without them, of the training split. The columns train_llid, train_pid and train_pid_over_llid are those of the
+    training split, in studies that measure it.
     results: the contents of the result files of the other measures; see measures.table. Where a measure has results of
     several layers, the table has the mean over those with a value.
     Missing values are empty; `reason` names them and says why. generalization_gap is train_accuracy -
@@ -46,11 +50,12 @@ def measures_table(summary, estimator, results):
 
 
 def summary_rows(summary, estimator, order):
-    """Return the summary's rows of an estimator, of one split for each study."""
+    """Return the summary's rows of an estimator, of one split for each study, with the IDs of training samples."""
     if not (summary["estimator"] == estimator).any():
         raise UserError(f"the summary has no rows of the estimator {estimator}")
-    summary = pd.concat(shown_split(rows) for _, rows in summary.groupby("study", sort=False))
-    return by_run(summary[summary["estimator"] == estimator], order)
+    shown = pd.concat(shown_split(rows) for _, rows in summary.groupby("study", sort=False))
+    shown, train = (by_run(rows[rows["estimator"] == estimator], order) for rows in (shown, summary))
+    return shown.join(train.loc[train["split"] == "train", ID_MEASURES].add_prefix("train_"))
 
 
 def result_rows(results, order):

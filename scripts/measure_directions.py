@@ -10,7 +10,7 @@ from actdim.cli import add_set, read_set
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import on_device
 from actdim.errors import UserError
-from actdim.measures.directions import measure_directions
+from actdim.measures.directions import measure_directions, seed_of_layer
 from actdim.measures.settings import Directions
 from actdim.models.layers import listed_layers
 from actdim.provenance import made_by, settings_that_count
@@ -33,8 +33,9 @@ def main():
         known = ", ".join(listed_layers(trained.model) or (name for name, _ in trained.model.named_children()))
         raise UserError(f"--layer {arguments.layer}: the model has no such module; it has {known}")
     samples = choose_samples(trained, settings)
-    no_accuracy = trained.source.get("metrics_reason")
-    result = measure_directions(trained.model, arguments.layer, samples, settings, no_accuracy)
+    seed = seed_of_layer(settings.seed, trained.source["chosen"], arguments.layer)
+    seeded, no_accuracy = settings.model_copy(update={"seed": seed}), trained.source.get("metrics_reason")
+    result = measure_directions(trained.model, arguments.layer, samples, seeded, no_accuracy)
     about = {
         "layer": arguments.layer,
         "settings": settings.model_dump(),

@@ -159,9 +159,9 @@ def test_class_selectivity():
     activations = np.zeros((60, 5))
     activations[labels == 1, 0] = 4.0  # one class alone
     activations[:, 1] = 2.0  # all alike
-    activations[:, 2] = labels  # largest 2, the rest (20 * 1 + 10 * 0) / 30
+    activations[:, 2] = labels  # largest 2; the mean of the other classes is 1 / 2, although one has twice the samples
     activations[0, 3] = -1.0
-    expected = [1, 0, (2 - 2 / 3) / (2 + 2 / 3), np.nan, np.nan]
+    expected = [1, 0, (2 - 1 / 2) / (2 + 1 / 2), np.nan, np.nan]
     np.testing.assert_allclose(selectivity.class_selectivity(activations, labels), expected)
 
 
@@ -220,6 +220,27 @@ def test_by_hand(probed):
     first = output.read_text()
     run("hidden2", "orders=3", "samples=200", "noise=[0,1]")
     assert output.read_text() == first
+
+
+def test_each_run_has_its_own_orders(probed, finished, tmp_path):
+    """The same weights under the settings of another run: other orders and noise, the same losses of single units."""
+    checkpoint = next(finished.folder.glob("results/tiny/*/*/checkpoints/*/00004.pt"))
+    state = checkpoints.load(checkpoint)
+    job = json.loads(state["run"])
+    state["run"] = json.dumps(job | {"chosen": job["chosen"] | {"seed": 7}})
+    checkpoints.save(tmp_path / "00004.pt", state)
+    options = ["--set", "orders=2", "--set", "draws=1", "--set", "samples=200"]
+    results = []
+    for number, path in enumerate((checkpoint, tmp_path / "00004.pt", tmp_path / "00004.pt")):
+        output = tmp_path / f"{number}.json"
+        done = run_program("measure_directions", *options, checkpoint=path, layer="hidden2", output=output)
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads(output.read_text()))
+    first, other, again = results
+    assert first["of_each_unit"]["train_accuracy_lost"] == other["of_each_unit"]["train_accuracy_lost"]
+    assert first["ablation"]["train"]["loss"] != other["ablation"]["train"]["loss"]
+    assert first["noise"]["train"]["loss"] != other["noise"]["train"]["loss"]
+    assert again == other
 
 
 @pytest.mark.parametrize(

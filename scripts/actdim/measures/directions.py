@@ -9,10 +9,16 @@ units u by scale * u + shift, and the rest of the model computes on. Ablation an
 - an ablated unit has scale 0, and as shift the value at which it is held, 0 or its mean;
 - noise has scale 1, and as shift a random value for each sample and unit.
 
+This differs from the paper in three points: units are ablated in one layer at a time, so that layers can be compared;
+accuracies are not normalized, so that the area of a network that classifies badly is small for that reason alone; and
+mutual information is estimated from nearest neighbors (selectivity.py).
+
 Many changes share a forward pass, as further samples of the batch. Up to the changed layer all of them compute the
 same, so that the batch is repeated only there, in models where this is possible.
 """
 
+import json
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -39,10 +45,20 @@ class Layer(NamedTuple):
     largest: int  # values of a sample in the largest output that is computed for each change
 
 
+def seed_of_layer(seed, chosen, name):
+    """Return a seed that differs between runs and layers, from `directions.seed`, a run's settings and a layer's name.
+
+    Areas of different runs then err independently. With the same orders for all, units that happen to come first would
+    count the most in every run.
+    """
+    return zlib.crc32(json.dumps([seed, chosen, name], sort_keys=True).encode())
+
+
 def measure_directions(model, name, samples, settings, no_accuracy=None):
     """Return all measures of a layer's single directions as plain values.
 
-    samples: {"train": device.Samples, "validation": device.Samples}; settings: measures.settings.Directions.
+    samples: {"train": device.Samples, "validation": device.Samples}; settings: measures.settings.Directions, with the
+    seed of the orders and directions.
     no_accuracy: why the model's accuracy means nothing, so that what follows from it is left out; else None.
     A layer or logits that are not finite leave all of them empty, with the reason.
     """

@@ -10,18 +10,16 @@ from sklearn.feature_selection import mutual_info_classif
 def class_selectivity(activations, labels):
     """Return (units,) float64, each unit's class selectivity: (largest - rest) / (largest + rest), from 0 to 1.
 
-    activations: (n, units); labels: (n,). `largest` is the largest mean activation over the samples of one class,
-    `rest` the mean over all other samples (Morcos et al. 2018, section 2). It is nan where the index means nothing: for
+    activations: (n, units); labels: (n,). `largest` is the largest of a unit's mean activations on each class, `rest`
+    the mean of those on the other classes (Morcos et al. 2018, section 2). It is nan where the index means nothing: for
     a unit that is 0 on all samples or negative on any, and for all units where there is one class.
     """
     activations = np.asarray(activations, dtype=np.float64)
     classes = np.unique(labels)
     class_means = np.stack([activations[labels == label].mean(0) for label in classes])
-    sizes = np.array([(labels == label).sum() for label in classes])
-    best = class_means.argmax(0)
     largest = class_means.max(0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        rest = (activations.sum(0) - largest * sizes[best]) / (len(labels) - sizes[best])
+        rest = (class_means.sum(0) - largest) / (len(classes) - 1)
         return np.where(activations.min(0) >= 0, (largest - rest) / (largest + rest), np.nan)
 
 

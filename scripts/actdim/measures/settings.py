@@ -18,7 +18,9 @@ class Directions(Settings):
     )
     draws: Count = Field(10, description="random directions of noise for each strength")
     samples: Count = Field(1000, description="samples of each split, at most")
-    seed: Unit = Field(0, description="seed of the orders, the directions and the choice of samples")
+    seed: Unit = Field(
+        0, description="seed of the choice of samples and, with the run and layer, of orders and directions"
+    )
 
 
 class FunctionalDimension(Settings):

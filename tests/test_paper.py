@@ -5,6 +5,7 @@ import pytest
 import torch
 from actdim.datasets.dataset import data_set
 from actdim.models.build import build_model
+from actdim.models.layers import forward, layer_names
 from actdim.study.study import load_config, load_study
 from actdim.study.yaml_files import read_yaml
 from actdim.training.step import learning_rate, make_optimizer
@@ -65,6 +66,22 @@ def test_images(name):
         *(65536, 65536, 32768, 16384, 8192),  # stem and stages, flattened
         512,  # average pool: the last layer
     ]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "studies").glob("*.yaml")))
+def test_no_two_layers_of_a_study_have_the_same_values(name):
+    study, runs = load(name)
+    for settings in {settings.model.model_dump_json(): settings for settings in runs}.values():
+        torch.manual_seed(0)
+        data = data_set(settings.dataset)
+        tokens, model = data.vocabulary, build_model(settings)
+        samples = torch.randint(tokens, (3, *data.shape)) if tokens else torch.randn(3, *data.shape)
+        _, outputs = forward(model, samples, layer_names(model, study.activations.layers))
+        values = {
+            layer: tuple(output.flatten(1).double().sort().values.flatten().tolist())
+            for layer, output in outputs.items()
+        }
+        assert len(set(values.values())) == len(values)
 
 
 @pytest.mark.parametrize("name", IMAGES)

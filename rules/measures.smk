@@ -30,6 +30,6 @@ for measure in [measure for measure in MEASURES.values() if measure.settings]:
         message:
             f"Measuring {measure.name.replace('_', ' ')}{of_layer} of {{wildcards.study}} {{wildcards.run}} at {{wildcards.at}}."
         shell:
-            # It is formatted when the job runs, when the loop has ended: nothing of the loop may stand in it.
+            # Formatted when the job runs, after the loop, so it must not use the loop's variables.
             "scripts/{params.program} --checkpoint {input.checkpoints}/{params.file} {params.options}"
             " --output {output.result} > {log} 2>&1"

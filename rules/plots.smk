@@ -49,5 +49,5 @@ for figure in FIGURES.values():
         message:
             f"Plotting {figure.name}{' of {wildcards.study}' * of_study}."
         shell:
-            # It is formatted when the job runs, when the loop has ended: nothing of the loop may stand in it.
+            # Formatted when the job runs, after the loop, so it must not use the loop's variables.
             "scripts/{params.program} {params.options} --svg {output.svg} --png {output.png} > {log} 2>&1"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Describe the results in a page of reStructuredText, with which Snakemake's report opens."""
+"""Describe the results in reStructuredText, for the first page of Snakemake's report."""
 
 import argparse
 from pathlib import Path
@@ -15,8 +15,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--summary", required=True, type=Path, help="the table summary.csv")
     parser.add_argument("--predictors", required=True, type=Path, help="the table predictors.csv")
-    parser.add_argument("--estimator", required=True, help="whose IDs to tell")
-    parser.add_argument("--figures", nargs="*", default=[], type=Path, metavar="STUDY/FIGURE.svg", help="one a study")
+    parser.add_argument("--estimator", required=True, help="the estimator to report")
+    parser.add_argument(
+        "--figures", nargs="*", default=[], type=Path, metavar="STUDY/FIGURE.svg", help="a figure for each study"
+    )
     parser.add_argument("--output", required=True, type=Path, help="the page")
     arguments = parser.parse_args()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Plot how each measure correlates with generalization: measures by rank, with intervals, in panels for each study."""
+"""Plot how the measures correlate with generalization, ranked and with intervals, a row of panels for each study."""
 
 from itertools import cycle
 from textwrap import fill

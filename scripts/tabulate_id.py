@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Gather estimates into tables: every ID, LLID and PID of every run, and their correlations.
 
-The paths of estimate_id's JSON files are read from standard input, one a line.
+The paths of estimate_id's JSON files are read from standard input, one per line.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Gather every measure of every run and checkpoint into one table, with accuracies and losses.
 
-The paths of the measures' result files are read from standard input, one a line; there may be none.
+The paths of the measures' result files are read from standard input, one per line; there may be none.
 """
 
 import argparse

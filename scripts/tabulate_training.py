@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Gather the metrics of every training into one table.
 
-The checkpoint folders of train.py are read from standard input, one a line.
+The checkpoint folders of train.py are read from standard input, one per line.
 """
 
 import argparse

@@ -17,7 +17,9 @@ def main():
     parser.add_argument("--study", required=True, type=Path, help="the study's YAML file")
     add_set(parser, "a setting of this run: weight_decay=0.001, seed=0")
     parser.add_argument("--until", type=int, help="the epoch or step at which to end (default: the study's last)")
-    parser.add_argument("--continue", dest="previous", type=Path, metavar="DIR", help="go on from this folder's last")
+    parser.add_argument(
+        "--continue", dest="previous", type=Path, metavar="DIR", help="continue from the last checkpoint in this folder"
+    )
     parser.add_argument("--save-every", type=float, default=10.0, metavar="SECONDS", help="between resume states")
     parser.add_argument("--expect", metavar="DIGEST", help="of what Snakemake planned with")
     parser.add_argument("--output", required=True, type=Path, help="the folder for checkpoints and metrics.csv")
@@ -36,7 +38,7 @@ def last_checkpoint(folder):
     """Return the last checkpoint in a folder; UserError where it holds none."""
     files = list(folder.glob("[0-9]*.pt"))
     if not files:
-        raise UserError(f"{folder}: no checkpoint to go on from")
+        raise UserError(f"{folder}: no checkpoint to continue from")
     return max(files, key=lambda file: int(file.stem))
 
 

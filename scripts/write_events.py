@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Write one run's training curves, LLID and PID as an event file for TensorBoard.
 
-The paths of the run's estimates, the JSON files of estimate_id, are read from standard input, one a line.
+The paths of the run's estimates, the JSON files of estimate_id, are read from standard input, one per line.
 """
 
 import argparse

@@ -55,7 +55,7 @@ MISTAKES = [
     ("model", {"name": "mlp", "depth": 0}, "model.depth: input should be greater than or equal to 1"),
     ("activations.layers", 5, "activations.layers: input should be a valid list"),
     ("grid", [{"epochs": [2, 4]}], "epochs: is the same for all runs of a study; state it in training"),
-    ("grid", [{"seed": [0, 1]}], "grid.seed: write seeds, beside the grid"),
+    ("grid", [{"seed": [0, 1]}], "grid.seed: list seeds under the study's key seeds, not in the grid"),
     ("grid", [{"depth": [1, 2]}], "grid.depth: write model.depth"),
     ("grid", [{"weight_decay": [0, 1]}], "figures: llid: need a setting that takes three values or more"),
     ("training.epochs", [4, 2], "training: epochs should be one number or several that increase"),

@@ -32,8 +32,8 @@ class IntrinsicDimension(NamedTuple):
 def intrinsic_dimension(points, estimator="twonn", *, method="auto", k=32, seed=0, **settings):
     """Estimate the intrinsic dimension of points, as the workflow does that of a layer.
 
-    points: (n, features) or (n, ...), of which all features of a point are taken together: an array of numbers, also
-    one that is mapped from a file, an HDF5 data set or a torch tensor. estimator: a name in registry.ESTIMATORS, or
+    points: (n, features), or (n, ...), which is flattened to that: an array of numbers, which may be mapped from a
+    file, an HDF5 data set or a torch tensor. estimator: a name in registry.ESTIMATORS, or
     module:function; settings: the estimator's own, such as fraction=0.9. method, k, seed: of the neighbor search, as in
     config.yaml.
     Returns an IntrinsicDimension. Raises ValueError where points are no array of numbers, or a setting is unknown.

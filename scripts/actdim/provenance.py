@@ -2,7 +2,7 @@
 
 A digest must change when a number can change, and only then, because Snakemake runs a job again whose digest changed.
 
-Code. The digest of a program covers the program and the library modules that it imports, directly or not, but for those
+Code. The digest of a program covers the program and the library modules that it imports, directly or not, except those
 in NOT_COUNTED. Each file is reduced to its syntax tree without what cannot change a number: comments, docstrings and
 formatting; the text of messages (of exceptions, print, warnings, assertions and command-line help); checks that do
 nothing but refuse (`if ...: raise UserError(...)`); import statements of the library; and the names of what comes from

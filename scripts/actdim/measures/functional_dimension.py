@@ -85,9 +85,9 @@ def full_dimension(function, draw, samples, memory, tolerance=None):
     The number of random inputs doubles until the rank is the highest possible, or has not grown for SETTLED inputs: an
     input that would raise it then has a probability of at most 3 / SETTLED, with 95 % confidence (rule of three: Hanley
     and Lippman-Hand 1983).
-    draw(n): the first n random inputs (n, *shape), of which those of a smaller n are the first; samples: how many at
-    first. curve: the number of inputs and the rank, each time; complete: whether the end was reached. It is not where
-    more inputs would take more than `memory` bytes: rank is then the highest so far, and `reason` says so.
+    draw(n): returns the first n inputs (n, *shape) of a random sequence; samples: how many to begin with.
+    curve: the number of inputs and the rank, each time; complete: whether the end was reached. It is not where more
+    inputs would take more than `memory` bytes: rank is then the highest so far, and `reason` says so.
     unseen: the largest probability that a further input raises the rank, with 95 % confidence; 0 at the highest rank.
     The other keys are those of `batch_dimension` for the last inputs.
     """
@@ -238,7 +238,7 @@ def bytes_of_sample(function, parameters):
 
 
 def reduce_to_triangle(fill, short, long, height, unit=1, device="cpu"):
-    """Return R (short, short) of the QR decomposition of a matrix A (long, short), of which `height` lines are held.
+    """Return R (short, short) of the QR decomposition of a matrix A (long, short), holding `height` lines at a time.
 
     fill(target, start) writes the lines of A from `start` on to target (lines, short), lines being a multiple of unit.
     Each block is stacked below the triangle of those before it, and the stack is decomposed in turn (the sequential

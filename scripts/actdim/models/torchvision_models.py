@@ -164,7 +164,7 @@ def state_of(known, weights):
     except (*UNREADABLE, OSError):  # what torch raises depends on the bytes
         state = None
     if damaged:
-        raise ValueError(f"weights: {weights} is damaged, at {damaged}; copy it anew")
+        raise ValueError(f"weights: {weights} is damaged, at {damaged}; copy it again")
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"weights: {weights} holds no state dict of torch.save(model.state_dict(), ...)")
     return state

@@ -29,7 +29,7 @@ def make_runs(study, file, where):
     """Return {name: Run} of a StudyFile, in the order of its grid. Raises UserError."""
     keys = list(dict.fromkeys(key for grid in file.grid for key in grid))
     if "seed" in keys:
-        raise UserError(f"{where}: grid.seed: write seeds, beside the grid")
+        raise UserError(f"{where}: grid.seed: list seeds under the study's key seeds, not in the grid")
     if "depth" in keys:  # the tables' column for the depth of a layer
         raise UserError(f"{where}: grid.depth: write model.depth")
     runs = {}

@@ -1,7 +1,8 @@
 """The table of predictors: how each measure correlates with generalization over the runs of a study.
 
-Intervals are percentiles of a bootstrap over runs. The resamples are not written out: each is a vector of counts, how
-often it draws each run, and all correlations are computed from the counts of all resamples at once.
+Intervals are percentiles of a bootstrap over settings, each with all its seeds. The resamples are not written out: each
+is a vector of counts, how often it draws each run, and all correlations are computed from the counts of all resamples
+at once.
 """
 
 import functools

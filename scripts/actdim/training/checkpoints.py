@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a training needs to go on from there, in one file with a checksum."""
+"""Checkpoints: everything that a training needs to continue from there, in one file with a checksum."""
 
 import pickle
 from pathlib import Path

@@ -131,7 +131,7 @@ def progress(run, unit, row, done, left, seconds):
 
 
 def snapshot(run, step, metrics, learner):
-    """Return everything that training needs to go on from here."""
+    """Return everything that training needs to continue from here."""
     return {
         "run": run.model_dump_json(),
         "step": step,

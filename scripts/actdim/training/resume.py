@@ -93,7 +93,7 @@ def load_previous(checkpoint, run, device):
     state = checkpoints.load(checkpoint, device)
     saved = job_of(state, checkpoint)
     if saved.settings != run.settings or saved.unit != run.unit:
-        raise UserError(f"{checkpoint}: from a run with other settings; this stage cannot go on from it")
+        raise UserError(f"{checkpoint}: from a run with other settings; this stage cannot continue from it")
     return state
 
 

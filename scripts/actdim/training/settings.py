@@ -81,7 +81,7 @@ class Bottleneck(Settings):
 
 
 class TrainingSettings(Settings):
-    """How to train, but for the length."""
+    """How to train, except for how long."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = Field(
         "sgd", description="adam: weight decay is an L2 term of the loss; adamw: it is decoupled"
@@ -170,7 +170,7 @@ NAMED_SECTIONS = {"dataset": (registry.DATASETS, DatasetSettings), "model": (reg
 
 
 class RunSettings(Settings):
-    """What decides about the numbers of a run, but for the length of training: trained longer, it is the same run.
+    """The settings that determine a run's numbers; the length of training is none: trained longer, it is the same run.
 
     `dataset` and `model` also have the settings of the functions that they name. Stored as the plain values of
     model_dump(mode="json"), it is read back by `check`; keys that an older version lacked get their defaults.

@@ -98,7 +98,7 @@ def measure_jobs(study, run):
 
 
 def reasons_to_run_again(jobs):
-    """Return lines that say why results are made again, and have Snakemake make those of which it has no record."""
+    """Return lines that say why results are made again, and have Snakemake rerun those that it has no record of."""
     counts, noted = Counter(), read_noted()
     for job in jobs:
         made_by = read_made_by(job.output)

@@ -1,9 +1,11 @@
 """Estimators against closed forms, other optimizers and data of known dimension; test_peers.py compares libraries."""
 
+import itertools
+
 import h5py
 import numpy as np
 import pytest
-from actdim.estimators import gride, mle, pca, twonn, twonn_fit
+from actdim.estimators import gride, mle, pca, spectrum, twonn, twonn_fit
 from actdim.estimators.result import NoEstimate
 from actdim.neighbors import decimation
 from actdim.neighbors.search import find_neighbors
@@ -347,13 +349,21 @@ def components(points):
     variances = PCA(svd_solver="full").fit(points.astype(np.float64)).explained_variance_
     held = np.cumsum(variances) / variances.sum()
     counts = {f"components_{percent}": int(np.sum(held < percent / 100)) + 1 for percent in (90, 95, 99)}
-    return {"id": variances.sum() ** 2 / (variances**2).sum(), "n_dropped": 0, **counts}
+    singular = np.linalg.svd(points.astype(np.float64), compute_uv=False)
+    shares = singular / singular.sum()
+    return {
+        **{"id": variances.sum() ** 2 / (variances**2).sum(), "n_dropped": 0, **counts},
+        **{"stable_rank": variances.sum() / variances[0], "rankme": np.exp(-(shares * np.log(shares)).sum())},
+    }
 
 
-def without_interval(result):
-    """Return a result without its interval, because pca has none."""
-    assert [result.pop("low"), result.pop("high")] == [None, None]
-    return result
+def compared(result):
+    """Return what components gives of a result, whose interval is empty."""
+    assert [result["low"], result["high"]] == [None, None]
+    return {key: result[key] for key in ("id", "n_dropped", *COMPONENTS, "stable_rank", "rankme")}
+
+
+COMPONENTS = [f"components_{percent}" for percent in (90, 95, 99)]
 
 
 def mixed(shape, dtype):
@@ -367,17 +377,17 @@ def mixed(shape, dtype):
 def test_pca_is_scikit_learns(shape, dtype):
     """Ours sums products in float32."""
     points = mixed(shape, dtype)
-    assert without_interval(pca.pca(points)) == pytest.approx(components(points), rel=1e-5)
+    assert compared(pca.pca(points)) == pytest.approx(components(points), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_pca_of_a_stored_layer_in_chunks(shape, tmp_path, monkeypatch):
     """An HDF5 data set that is read seven rows or columns at a time."""
-    monkeypatch.setattr(pca, "CHUNK_BYTES", 7 * 4 * min(shape))
+    monkeypatch.setattr(pca, "CHUNK_BYTES", 7 * (4 if shape[0] < shape[1] else 8) * min(shape))
     points = mixed(shape, np.float16)
     with h5py.File(tmp_path / "layer.h5", "w") as file:
         file["x"] = points
-        assert without_interval(pca.pca(file["x"])) == pytest.approx(components(points), rel=1e-5)
+        assert compared(pca.pca(file["x"])) == pytest.approx(components(points), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -389,6 +399,51 @@ def test_pca_of_a_subspace_counts_its_dimensions(shape):
     result = pca.pca(scores @ np.linalg.qr(rng.normal(size=(shape[1], 3)))[0].T)
     assert result["id"] == pytest.approx(3, rel=1e-5)
     assert [result[f"components_{share}"] for share in (90, 95, 99)] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_effective_dimensions_of_a_subspace(shape):
+    """d equal orthogonal components about 0: stable rank and RankMe are d. The power law has too few of them."""
+    rng = np.random.default_rng(0)
+    scores = np.linalg.qr(rng.normal(size=(shape[0], 5)))[0]
+    scores = np.linalg.qr(scores - scores.mean(axis=0))[0]
+    result = pca.pca(scores @ np.linalg.qr(rng.normal(size=(shape[1], 5)))[0].T)
+    assert [result["stable_rank"], result["rankme"]] == pytest.approx([5, 5], rel=0.01)
+    assert result["alpha_req"] is None
+    assert result["undefined"] == {"alpha_req": "5 eigenvalues, fewer than 20"}
+    assert result["eigenvalues"][:5] == pytest.approx([1 / (shape[0] - 1)] * 5, rel=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1, 2.5])
+def test_the_exponent_of_a_power_law(alpha):
+    """Exact from its 11th eigenvalue on, whatever the first ten."""
+    variances = np.arange(1.0, 701) ** -alpha
+    variances[:10] *= 3
+    variances[500:] = 1e-30
+    assert spectrum.alpha_req(variances) == pytest.approx(alpha)
+    assert spectrum.alpha_req(np.where(np.arange(700) < 60, variances, 0)) == pytest.approx(alpha)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (6, 9)], ids=["tall", "wide"])
+def test_unbiased_participation_ratio_is_that_of_all_quadruples(shape):
+    """The mean over all four different points of products of their differences, whose expectations are exact."""
+    points = np.random.default_rng(0).exponential(size=shape)
+    traces, squares = [], []
+    for i, j, k, m in itertools.permutations(range(len(points)), 4):
+        first, second = points[i] - points[j], points[k] - points[m]
+        traces.append((first @ first) * (second @ second) / 4)
+        squares.append((first @ second) ** 2 / 4)
+    expected = np.mean(traces) / np.mean(squares)
+    assert pca.pca(points)["unbiased_participation_ratio"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_unbiased_participation_ratio_of_few_points():
+    """The plain one of 40 points in 100 equal dimensions, not normally distributed, is near 40."""
+    rng = np.random.default_rng(0)
+    results = [pca.pca(rng.exponential(size=(40, 100))) for _ in range(50)]
+    assert np.mean([result["id"] for result in results]) < 35
+    assert np.median([result["unbiased_participation_ratio"] for result in results]) == pytest.approx(100, rel=0.1)
+    assert "unbiased_participation_ratio" in pca.pca(rng.normal(size=(3, 2)))["undefined"]
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

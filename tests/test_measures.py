@@ -19,6 +19,7 @@ from actdim.tables.summary import summary_table
 from conftest import ROOT, STUDY
 from test_tables import by_layer, estimates
 
+SPECTRUM = ["participation_ratio", "unbiased_participation_ratio", "stable_rank", "rankme", "alpha_req"]
 ABLATION = ["validation_ablation_area", "train_ablation_area", "mean_selectivity"]
 
 
@@ -58,7 +59,11 @@ def ablated(layer, validation, selectivity=0.25, **of):
 
 def components(ratio, feeds_classifier=True, **of):
     """Return the content of a file of a layer's principal components."""
-    return {"id": ratio, "source": source(**of) | {"feeds_classifier": feeds_classifier}, **made_by("estimate_pca")}
+    spectrum = {"unbiased_participation_ratio": 8.0, "stable_rank": 3.0, "rankme": 20.0, "alpha_req": None}
+    return {
+        **{"id": ratio, **spectrum, "undefined": {"alpha_req": "9 eigenvalues, fewer than 20"}},
+        **{"source": source(**of) | {"feeds_classifier": feeds_classifier}, **made_by("estimate_pca")},
+    }
 
 
 def dimension(over_bound, **of):
@@ -70,17 +75,8 @@ def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
     table = measures.measures_table(summarized(), "twonn", [])
     assert list(table) == [
         *("study", "weight_decay", "dropout", "seed", "checkpoint", "estimator"),
-        *(
-            "llid",
-            "pid",
-            "pid_over_llid",
-            "train_llid",
-            "train_pid",
-            "train_pid_over_llid",
-            "participation_ratio",
-            *ABLATION,
-            "functional_dimension_over_bound",
-        ),
+        *("llid", "pid", "pid_over_llid", "train_llid", "train_pid", "train_pid_over_llid"),
+        *(*SPECTRUM, *ABLATION, "functional_dimension_over_bound"),
         *("weight_norm", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss"),
         *("generalization_gap", "reason"),
     ]
@@ -99,11 +95,14 @@ def test_probes_join_the_row_of_their_run_and_checkpoint():
     assert len(table) == len(before)
     row = table[table["mean_selectivity"].notna()]
     assert row[["weight_decay", "dropout", "seed", "checkpoint"]].to_numpy().tolist() == [[0.01, 0, 1, 2]]
-    assert row[[*measures.OTHER_COLUMNS]].to_numpy()[0] == pytest.approx([7.5, 0.4, 0.9, 0.25, 0.1])
+    assert row[[*measures.OTHER_COLUMNS]].to_numpy()[0] == pytest.approx(
+        [7.5, 8, 3, 20, np.nan, 0.4, 0.9, 0.25, 0.1], nan_ok=True
+    )
+    assert row["reason"].item().startswith("alpha-ReQ: 9 eigenvalues, fewer than 20")
     assert row["llid"].item() == pytest.approx(9.7)
     assert row["validation_accuracy"].item() == pytest.approx(0.89), "as the summary says"
-    rest = table.drop(columns=measures.OTHER_COLUMNS)
-    pd.testing.assert_frame_equal(rest, before.drop(columns=measures.OTHER_COLUMNS), check_dtype=False)
+    rest = table.drop(columns=[*measures.OTHER_COLUMNS, "reason"])
+    pd.testing.assert_frame_equal(rest, before.drop(columns=[*measures.OTHER_COLUMNS, "reason"]), check_dtype=False)
 
 
 def test_probes_of_other_checkpoints_and_studies_have_rows_of_their_own():

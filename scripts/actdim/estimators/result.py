@@ -28,10 +28,12 @@ def without(n_points, reason):
 def write(path, results, **about):
     """Write the JSON of one layer's estimate, whole or not at all, with what it is about.
 
-    results: [(label, estimate)]; a label is a class, or None for all points together. Prints the estimates.
+    results: [(label, estimate)]; a label is a class, or None for all points together. Prints the estimates, without
+    their eigenvalues.
     """
     for label, result in results:
-        print(result if label is None else f"class {label}: {result}")
+        shown = {key: value for key, value in result.items() if key != "eigenvalues"}
+        print(shown if label is None else f"class {label}: {shown}")
     alone = len(results) == 1 and results[0][0] is None
     content = results[0][1] if alone else {"classes": [{"class": label, **result} for label, result in results]}
     write_json(path, {**content, **about})

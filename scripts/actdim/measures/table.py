@@ -12,6 +12,13 @@ from actdim.measures.settings import Directions, FunctionalDimension
 from actdim.names import PCA
 from actdim.validation import Settings
 
+SPECTRAL = ("unbiased_participation_ratio", "stable_rank", "rankme", "alpha_req")
+
+
+def spectrum_values(result):
+    """Return the columns of a result of estimate_pca."""
+    return {"participation_ratio": result["id"], **{name: result.get(name) for name in SPECTRAL}}
+
 
 class Measure(NamedTuple):
     """A measure besides LLID and PID.
@@ -59,13 +66,19 @@ FUNCTIONAL_DIMENSION = Measure(
     work=work.functional_dimension,
 )
 
-PARTICIPATION_RATIO = Measure(
-    "participation_ratio",
+SPECTRUM = Measure(
+    "spectrum",
     rule="estimate_pca",
     path=f"id/{PCA}/{{samples}}/{{layer}}.json",
-    columns={"participation_ratio": "participation ratio"},
-    values=lambda result: {"participation_ratio": result["id"] if result["source"]["feeds_classifier"] else None},
+    columns={
+        "participation_ratio": "participation ratio",
+        "unbiased_participation_ratio": "unbiased participation ratio",
+        "stable_rank": "stable rank",
+        "rankme": "RankMe",
+        "alpha_req": "alpha-ReQ",
+    },
+    values=lambda result: spectrum_values(result) if result["source"]["feeds_classifier"] else {},
     last_layer=True,
 )
 
-MEASURES = {measure.name: measure for measure in (PARTICIPATION_RATIO, DIRECTIONS, FUNCTIONAL_DIMENSION)}
+MEASURES = {measure.name: measure for measure in (SPECTRUM, DIRECTIONS, FUNCTIONAL_DIMENSION)}

@@ -74,6 +74,7 @@ def row_of_result(result):
     metrics = {metric: source.get(metric) for metric in CHECKPOINT_METRICS}
     name = measure.name.replace("_", " ") + (f" of {result['layer']}" if "layer" in result else "")
     reasons = [f"{name}: {result['reason']}"] if result.get("reason") else []
+    reasons += [f"{OTHER_COLUMNS[column]}: {reason}" for column, reason in result.get("undefined", {}).items()]
     reasons += [source[METRICS_REASON]] if METRICS_REASON in source else []
     return {**place, **metrics, **measure.values(result), "reason": join_once(reasons) or None}
 

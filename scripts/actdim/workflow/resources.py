@@ -198,8 +198,8 @@ def estimate_pca(workload, samples, layer):
     n, features = n_points(workload, samples), workload.model.layers[layer]
     short, long = sorted((n, features))
     chunk = min(4 * n * features, PCA_CHUNK)
-    seconds = SLOWER * (1 + 6e-11 * short**2 * (long + short))
-    return shared_request(NUMPY, 4 * chunk, 12 * short**2, seconds=seconds)
+    seconds = SLOWER * (1 + 6e-11 * short**2 * (2 * long + 2 * short))
+    return shared_request(NUMPY, 4 * chunk, 24 * short**2, seconds=seconds)
 
 
 def take_measure(workload, layer=None, *, measure):

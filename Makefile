@@ -34,6 +34,7 @@ benchmarks: $(VENV)/installed $(PEERS)/installed  ## the measured tables of the 
 	python benchmarks/activations.py
 	python benchmarks/plan.py
 	python benchmarks/directions.py
+	python benchmarks/grokking.py
 	python benchmarks/slurm.py
 
 clean:  ## remove the environments; results stay

@@ -41,20 +41,20 @@ def main():
     print("|---|---|---|---|---|---|---|---|---|")
     for dimension in DIMENSIONS:
         table = draw(dimension, arguments.draws, arguments.points)
-        for name, of in table.items():
-            print(f"| {dimension} | {name} | {row(summarize(of, dimension))} |", flush=True)
+        for name, estimates in table.items():
+            print(f"| {dimension} | {name} | {row(summarize(estimates, dimension))} |", flush=True)
 
 
 def draw(dimension, draws, points):
     """Return {estimator: (draws, 3) id, low and high} of Gaussians."""
-    found = {estimator.__name__: [] for estimator in ESTIMATORS}
+    drawn = {estimator.__name__: [] for estimator in ESTIMATORS}
     for number in range(draws):
         data = np.random.default_rng([dimension, number]).normal(size=(points, dimension))
         indices, distances, _ = find_neighbors(data, "exact", K)
         for estimator in ESTIMATORS:
             estimate = estimator(Lists(distances, indices, {}))
-            found[estimator.__name__].append([estimate[key] for key in ("id", "low", "high")])
-    return {name: np.array(estimates) for name, estimates in found.items()}
+            drawn[estimator.__name__].append([estimate[key] for key in ("id", "low", "high")])
+    return {name: np.array(estimates) for name, estimates in drawn.items()}
 
 
 def summarize(estimates, dimension):
@@ -72,10 +72,12 @@ def summarize(estimates, dimension):
     }
 
 
-def row(of):
+def row(summary):
     """Return the cells of a row as text."""
     formats = (".3f", "+.1%", ".3f", ".3f", ".2f", ".1%", ".1%")
-    return " | ".join(format(value, form).replace("%", " %") for value, form in zip(of.values(), formats, strict=True))
+    return " | ".join(
+        format(value, form).replace("%", " %") for value, form in zip(summary.values(), formats, strict=True)
+    )
 
 
 if __name__ == "__main__":

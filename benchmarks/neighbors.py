@@ -66,12 +66,14 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             write_layer(Path(folder) / "layer.h5", *map(int, row.split("x")), dimension)
             table = {method: in_own_process(method, folder) for method in methods}
-        for method, of in table.items():
-            ratio = of["seconds"] / table[methods[0]]["seconds"]
-            found, recall = (f"{of[key]:.4g}" if key in of else "" for key in ("id", "recall"))
+        for method, measured in table.items():
+            ratio = measured["seconds"] / table[methods[0]]["seconds"]
+            estimate, recall = (f"{measured[key]:.4g}" if key in measured else "" for key in ("id", "recall"))
             label = f"{row.replace('x', ' x ')}, {dimension}"
-            times = f"{of['seconds']:.2f} | {ratio:.1f} | {of['process']:.1f}"
-            print(f"| {label} | {method} | {times} | {found} | {recall} | {of['gigabytes']:.2f} GB |", flush=True)
+            times = f"{measured['seconds']:.2f} | {ratio:.1f} | {measured['process']:.1f}"
+            print(
+                f"| {label} | {method} | {times} | {estimate} | {recall} | {measured['gigabytes']:.2f} GB |", flush=True
+            )
     if not arguments.rows:
         whole_process()
 

@@ -142,15 +142,15 @@ def names_not_counted(tree):
 
     A constant of actdim.names stands for its value, so that a constant can get another name.
     """
-    found = {}
+    replaced = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and is_library(node.module or ""):
             for alias in node.names:
                 if node.module == "actdim.names":
-                    found[alias.asname or alias.name] = constants("actdim.names")[alias.name]
+                    replaced[alias.asname or alias.name] = constants("actdim.names")[alias.name]
                 elif not counts(node.module) or not counts(f"{node.module}.{alias.name}"):
-                    found[alias.asname or alias.name] = "not counted"
-    return found
+                    replaced[alias.asname or alias.name] = "not counted"
+    return replaced
 
 
 def formats(tree):
@@ -168,14 +168,14 @@ def formats(tree):
 def constants(module):
     """Return {name: value} of the literal constants that a library module defines."""
     file = module_file(module)
-    found = {}
+    values = {}
     for node in syntax_tree(file).body if file else []:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
+                values[node.targets[0].id] = ast.literal_eval(node.value)
             except ValueError:
                 continue  # computed
-    return found
+    return values
 
 
 def normal_form(node, replaced):

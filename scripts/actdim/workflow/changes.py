@@ -169,10 +169,10 @@ def differing(made_by, job):
 
 def flat(settings, prefix=""):
     """Return nested settings as {"training.lr": 0.1}."""
-    found = {}
+    flattened = {}
     for key, value in settings.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+        flattened |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flattened
 
 
 def shown(settings, key):

@@ -432,6 +432,7 @@ def test_a_constant_measure_and_a_constant_target():
     row = only_row(runs_of().assign(gap=0.25))
     assert row[["spearman", "psi", "cmi", "sign_error_mean", "partial_spearman", "gain"]].isna().all()
     assert row["reason"] == "the target is constant"
+    assert list(row.index) == list(only_row(runs_of()).index), "the columns that readers need"
 
 
 def test_one_axis_and_few_settings():

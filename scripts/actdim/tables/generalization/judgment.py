@@ -19,6 +19,11 @@ NO_RELATION = {**dict.fromkeys(SIGNED, 0), "gain": 0, "sign_error_mean": 0.5}
 STATISTICS = ("spearman", "psi", "cmi", "sign_error_mean", "sign_error_p90", "sign_error_max", *SIGNED[2:], "gain")
 SUMMARIES = {"mean": np.mean, "p90": lambda errors: np.percentile(errors, 90), "max": np.max}  # of environments
 NO_AXES = "nothing"  # what is given where cmi is smallest for the empty set
+# What is told of the statistics of a measure that is not judged: its columns, without values.
+NOT_JUDGED = {
+    "cmi": {"cmi_given": None},
+    "sign_error_max": {"sign_error_worst": None, "direction": None, "n_environments": None},
+}
 
 
 class Judgment(NamedTuple):
@@ -44,7 +49,7 @@ def judge(grid, x, y, loss, test_samples=None, environments="values"):
     }
     if n_settings < FEWEST or np.ptp(y) == 0:
         reason = f"fewer than {FEWEST} settings" if n_settings < FEWEST else "the target is constant"
-        return Judgment({**counts, **all_estimates(draws, n_settings, {}), "reason": reason}, [], [], draws)
+        return Judgment({**counts, **all_estimates(draws, n_settings, NOT_JUDGED), "reason": reason}, [], [], draws)
     x_ranks, y_ranks = grid.ranks(x), grid.ranks(y)
     psi = granulated_kendall(grid, x_ranks, y_ranks)
     sets, information = conditional_information(grid, x_ranks, y_ranks)

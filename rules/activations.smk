@@ -18,6 +18,7 @@ rule dump_activations:
         runtime=runtime,
     params:
         file=checkpoint_file,
+        expect=expect_of,
         split=lambda w: dump_of(w.samples)[2],
         layers=lambda w: STUDIES[w.study].activations.layers,
         dtype=lambda w: STUDIES[w.study].activations.dtype,
@@ -26,7 +27,7 @@ rule dump_activations:
         "Storing the activations of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
         "scripts/dump_activations.py --checkpoint {input.checkpoints}/{params.file}"
-        " --split {params.split} --layers {params.layers} --dtype {params.dtype} --output {output.activations} > {log} 2>&1"
+        " {params.expect} --split {params.split} --layers {params.layers} --dtype {params.dtype} --output {output.activations} > {log} 2>&1"
 
 
 # For studies that do not keep activations: Snakemake deletes them after the last job that needs them.

@@ -111,6 +111,12 @@ def checkpoint_of(wildcards):
     return int(wildcards.at) if "at" in wildcards.keys() else dump_of(wildcards.samples)[1]
 
 
+def expect_of(wildcards):
+    """Return the option that states the content of the files that a run's settings name, if there are any."""
+    files = run_of(wildcards).counted.get("files")
+    return f"--expect {provenance.digest_of(files)}" if files else ""
+
+
 def data_of(wildcards):
     """Return the file by which download_dataset says that a run's data set is there; [] for data from elsewhere."""
     dataset = run_of(wildcards).settings.dataset

@@ -24,6 +24,7 @@ for measure in [measure for measure in MEASURES.values() if measure.settings]:
             runtime=runtime,
         params:
             file=checkpoint_file,
+            expect=expect_of,
             program=f"{measure.rule}.py",
             options=measure_options_of(measure),
             code=code_of_run(f"{measure.rule}.py"),
@@ -31,5 +32,5 @@ for measure in [measure for measure in MEASURES.values() if measure.settings]:
             f"Measuring {measure.name.replace('_', ' ')}{of_layer} of {{wildcards.study}} {{wildcards.run}} at {{wildcards.at}}."
         shell:
             # Formatted when the job runs, after the loop, so it must not use the loop's variables.
-            "scripts/{params.program} --checkpoint {input.checkpoints}/{params.file} {params.options}"
+            "scripts/{params.program} --checkpoint {input.checkpoints}/{params.file} {params.expect} {params.options}"
             " --output {output.result} > {log} 2>&1"

@@ -7,6 +7,7 @@ from pathlib import Path
 from actdim import cli, plugins
 from actdim.activations.dump import dump
 from actdim.activations.settings import dump_settings
+from actdim.cli import add_expect
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import on_device
 from actdim.models.layers import layer_names
@@ -20,10 +21,11 @@ def main():
     parser.add_argument("--split", choices=["validation", "train"], default="validation", help="(default: validation)")
     parser.add_argument("--layers", nargs="+", default=["all"], metavar="NAME", help="modules, or all (the default)")
     parser.add_argument("--dtype", choices=["auto", "float32"], default="auto", help="(default: float16 if harmless)")
+    add_expect(parser)
     parser.add_argument("--output", required=True, type=Path, help="the HDF5 file")
     arguments = parser.parse_args()
 
-    trained = load_trained(arguments.checkpoint)
+    trained = load_trained(arguments.checkpoint, arguments.expect)
     layers = layer_names(trained.model, arguments.layers)
     split = load_samples(trained.settings.dataset, trained.settings.seed)[arguments.split]
     attributes = {

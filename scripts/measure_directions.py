@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from actdim import cli, plugins
-from actdim.cli import add_set, read_set
+from actdim.cli import add_expect, add_set, read_set
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import on_device
 from actdim.errors import UserError
@@ -24,11 +24,12 @@ def main():
     parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
     parser.add_argument("--layer", required=True, help="a module of its model")
     add_set(parser, "a setting of the measure: clamp=mean, orders=20")
+    add_expect(parser)
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
     settings = check(Directions, read_set(arguments.set), "--set")
-    trained = load_trained(arguments.checkpoint)
+    trained = load_trained(arguments.checkpoint, arguments.expect)
     if arguments.layer not in dict(trained.model.named_modules()):
         known = ", ".join(listed_layers(trained.model) or (name for name, _ in trained.model.named_children()))
         raise UserError(f"--layer {arguments.layer}: the model has no such module; it has {known}")

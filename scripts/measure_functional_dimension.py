@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from actdim import cli, plugins
-from actdim.cli import add_set, read_set
+from actdim.cli import add_expect, add_set, read_set
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import on_device
 from actdim.measures.functional_dimension import measure_functional_dimension
@@ -20,11 +20,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
     add_set(parser, "a setting of the measure: samples=100")
+    add_expect(parser)
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
     settings = check(FunctionalDimension, read_set(arguments.set), "--set")
-    trained = load_trained(arguments.checkpoint)
+    trained = load_trained(arguments.checkpoint, arguments.expect)
     data = data_set(trained.settings.dataset)
     splits = load_samples(trained.settings.dataset, trained.settings.seed)
     samples = on_device(splits[settings.split], data, trained.device)

@@ -7,9 +7,9 @@ from pathlib import Path
 from actdim import cli
 from actdim.cli import add_set, read_set
 from actdim.errors import UserError
-from actdim.provenance import settings_that_count
 from actdim.study.stages import load_training_job, planned_digest
 from actdim.training.loop import train
+from actdim.training.settings import run_settings_that_count
 
 
 def main():
@@ -29,8 +29,9 @@ def main():
     previous = last_checkpoint(arguments.previous) if arguments.previous else None
     start = int(previous.stem) if previous else None
     job = load_training_job(arguments.study, chosen, start, arguments.until, __file__)
-    if arguments.expect not in (None, planned_digest(settings_that_count(job.settings), job.stage)):
-        raise UserError(f"{arguments.study}: changed since this job was planned; run snakemake again")
+    if arguments.expect not in (None, planned_digest(run_settings_that_count(job.settings), job.stage)):
+        files = "".join(f" or {path}" for path in job.made_by["settings"].get("files", {}))
+        raise UserError(f"{arguments.study}{files}: changed since this job was planned; run snakemake again")
     train(job, arguments.output, previous, arguments.save_every)
 
 

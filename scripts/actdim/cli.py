@@ -80,6 +80,11 @@ def add_set(parser, what):
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"{what}; may be repeated")
 
 
+def add_expect(parser):
+    """Add the option `--expect DIGEST` to a parser."""
+    parser.add_argument("--expect", metavar="DIGEST", help="of the files that the run's settings name, as planned")
+
+
 def read_set(pairs):
     """Return {key: value} of `KEY=VALUE` texts; a value is a number, true, false, null or else a text."""
     settings = {}

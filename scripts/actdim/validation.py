@@ -20,6 +20,9 @@ class Named(Settings):
     """The settings of a function that a study names; the function's signature adds its own."""
 
     name: str = Field(description="name of one that is built in, or module:function of your own")
+    files: list[str] = Field(
+        [], description="files and folders that a function of your own reads; what their content decides runs again"
+    )
 
 
 ALREADY_CHECKED = "already checked"  # the validation context of settings that were checked before they were stored

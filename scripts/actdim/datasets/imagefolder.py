@@ -11,17 +11,28 @@ from pydantic import Field
 
 from actdim.datasets.dataset import DataSet, Split
 from actdim.errors import UserError
+from actdim.storage.watched_files import Watched
 
 # The endings of files that torchvision's ImageFolder reads.
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+SPLITS = ("train", "validation")
 SHOWN = 3  # hidden names in a line
+
+
+def all_images(folder):
+    """Return the paths of all images in a folder, of both splits."""
+    splits = (list_images(os.path.join(folder, split)) for split in SPLITS)
+    return [path for classes in splits for paths in classes.values() for path in paths]
+
 
 Deviation = Annotated[float, Field(gt=0)]
 
 
 def imagefolder(
     *,
-    folder: Annotated[str, Field(description="holds train/<class>/ and validation/<class>/ with images")],
+    folder: Annotated[
+        str, Field(description="holds train/<class>/ and validation/<class>/ with images"), Watched(all_images)
+    ],
     size: Annotated[int, Field(ge=1, description="pixels of each side, after resizing and cropping")] = 224,
     resize: Annotated[
         int | None, Field(ge=1, description="pixels of the shorter side, before the center is cut out; null: size")
@@ -51,7 +62,7 @@ def imagefolder(
     resize = resize or size
     if resize < size:
         raise UserError(f"dataset.resize: {resize} is less than size, {size}; should be as large or larger")
-    files = {split: list_images(os.path.join(folder, split)) for split in ("train", "validation")}
+    files = {split: list_images(os.path.join(folder, split)) for split in SPLITS}
     for split, other in (("train", "validation"), ("validation", "train")):
         for name in files[split].keys() - files[other].keys():
             raise UserError(f"dataset.folder: {folder}/{split} has a class {name!r} and {folder}/{other} has none")

@@ -1,14 +1,17 @@
 """MNIST (LeCun et al. 1998, doi:10.1109/5.726791) and Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747)."""
 
 import contextlib
+import functools
 import gzip
 import tempfile
 import zlib
 from pathlib import Path
+from typing import Annotated
 
 from actdim.datasets.dataset import DataSet
-from actdim.datasets.published import Folder, read, require_folder
+from actdim.datasets.published import Folder, default_folder, read, require_folder
 from actdim.errors import UserError
+from actdim.storage.watched_files import Watched
 
 SIZES = {"train": 60_000, "validation": 10_000}
 
@@ -19,7 +22,17 @@ FILES = {
 }
 
 
-def mnist(*, folder: Folder = "data/mnist") -> DataSet:
+def own_files(name, class_name, folder):
+    """Return the paths of the four files in a folder; none for the default one, to which they are downloaded."""
+    if Path(folder) == default_folder(name):
+        return []
+    files = (existing_file(Path(folder, class_name, "raw", file)) for names in FILES.values() for file in names)
+    return [str(file) for file in files if file.exists()]  # loading tells which are missing
+
+
+def mnist(
+    *, folder: Annotated[Folder, Watched(functools.partial(own_files, "mnist", "MNIST"))] = "data/mnist"
+) -> DataSet:
     """Handwritten digits in gray, 28x28; validation is the published test part.
 
     folder: holds `MNIST/raw` with four files in the IDX format, unpacked or as .gz. Other images of that size and
@@ -28,7 +41,12 @@ def mnist(*, folder: Folder = "data/mnist") -> DataSet:
     return in_idx_format("mnist", "MNIST", folder, mean=(0.1307,), std=(0.3081,))
 
 
-def fashionmnist(*, folder: Folder = "data/fashionmnist") -> DataSet:
+def fashionmnist(
+    *,
+    folder: Annotated[
+        Folder, Watched(functools.partial(own_files, "fashionmnist", "FashionMNIST"))
+    ] = "data/fashionmnist",
+) -> DataSet:
     """Articles of clothing in gray, 28x28; validation is the published test part.
 
     folder: holds `FashionMNIST/raw` with four files in the IDX format, unpacked or as .gz.

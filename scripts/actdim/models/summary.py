@@ -12,6 +12,7 @@ from actdim.datasets.dataset import data_set
 from actdim.errors import UserError
 from actdim.provenance import code_digest, digest_of
 from actdim.storage.json_files import read_json, write_json
+from actdim.storage.watched_files import content_digests
 
 CACHE = Path(".snakemake/actdim")
 SAMPLES = 3  # in a batch; unlike most sizes of a model, to recognize the axis of samples
@@ -39,7 +40,8 @@ def summarize_model(settings, layers):
     data, model = data_set(settings.dataset), settings.model.model_dump(mode="json")
     code = code_digest("dump_activations.py", *plugins.run_functions(settings))
     libraries = version("torch"), version("torchvision")
-    subject = [model, data.shape, data.classes, data.vocabulary, layers, code, libraries, ModelSummary._fields]
+    files = content_digests({"dataset": settings.dataset, "model": settings.model})
+    subject = [model, data.shape, data.classes, data.vocabulary, layers, code, files, libraries, ModelSummary._fields]
     cached = CACHE / f"{digest_of(subject)}.json"
     with contextlib.suppress(UserError):  # missing or corrupt
         return ModelSummary(**read_json(cached))

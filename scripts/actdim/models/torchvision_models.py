@@ -15,6 +15,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from actdim.errors import UserError
+from actdim.storage.watched_files import Watched
+
 UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile)  # of torch.load
 BATCH_COUNT = "num_batches_tracked"  # of batch norm; files older than it lack it
 DENSENET_KEYS = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # of its published weights
@@ -31,7 +34,9 @@ def architecture(name):
         data,
         *,
         weights: Annotated[
-            str | None, Field(description="file with a state dict, or a name such as DEFAULT; null: random weights")
+            str | None,
+            Field(description="file with a state dict, or a name such as DEFAULT; null: random weights"),
+            Watched(functools.partial(files_of_weights, name)),
         ] = None,
     ) -> nn.Module:
         return classifier(name, data, weights)
@@ -39,6 +44,21 @@ def architecture(name):
     make.__name__ = f"torchvision:{name}"
     make.preprocessing = functools.partial(preprocessing, name)
     return make
+
+
+def files_of_weights(name, weights):
+    """Return [the file that `weights` names]; [] for a name of torchvision's. UserError where it is missing."""
+    from torchvision import models  # slow to import
+
+    known = models.get_model_weights(name).__members__ if name in models.list_models(module=models) else {}
+    if weights not in known and not Path(weights).exists():
+        raise UserError(f"model.{no_weights(weights, known)}")
+    return [] if weights in known else [weights]
+
+
+def no_weights(weights, known):
+    """Return what to say of a setting that is neither a file nor one of the names `known`."""
+    return f"weights: no file {weights!r} and no weights of that name: {', '.join(known)}"
 
 
 def preprocessing(name, settings):
@@ -154,7 +174,7 @@ def state_of(known, weights):
             reason = str(error).partition("\n")[0]
             raise ValueError(f"weights: {copy} holds no state dict ({reason}); delete it and try again") from None
     if not Path(weights).exists():
-        raise ValueError(f"weights: no file {weights!r} and no weights of that name: {', '.join(known.__members__)}")
+        raise ValueError(no_weights(weights, known.__members__))
     damaged = None
     try:
         if zipfile.is_zipfile(weights):  # torch's format since 2020

@@ -8,9 +8,8 @@ from actdim.datasets.dataset import check_class_weights, data_set
 from actdim.errors import UserError
 from actdim.models.summary import summarize_model
 from actdim.names import INPUT
-from actdim.provenance import settings_that_count
 from actdim.study.run_settings import chosen_value, make_run_settings, stated_value
-from actdim.training.settings import RunSettings
+from actdim.training.settings import RunSettings, run_settings_that_count
 
 LONGEST_NAME = 200  # characters of a name in a path; a file system takes 255, with the file's ending
 
@@ -22,7 +21,7 @@ class Run(NamedTuple):
     name: str  # weight_decay~0.001/dropout~0/seed~0
     chosen: dict[str, Any]  # what the name is made of: {"weight_decay": 0.001, "dropout": 0.0, "seed": 0}
     settings: RunSettings
-    counted: dict[str, Any]  # the settings that are not at their default; see provenance.settings_that_count
+    counted: dict[str, Any]  # see training.settings.run_settings_that_count
 
 
 def make_runs(study, file, where):
@@ -40,7 +39,7 @@ def make_runs(study, file, where):
             name = run_name(chosen, where)
             if name in runs:
                 raise UserError(f"{where}: grid: item {number} makes the run {name} a second time; write it once")
-            runs[name] = Run(study, name, chosen, settings, settings_that_count(settings))
+            runs[name] = Run(study, name, chosen, settings, run_settings_that_count(settings))
     return runs
 
 

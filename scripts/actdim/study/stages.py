@@ -2,11 +2,11 @@
 
 from actdim import plugins
 from actdim.errors import UserError
-from actdim.provenance import digest_of, made_by, settings_that_count
+from actdim.provenance import digest_of, made_by
 from actdim.study.run_settings import make_run_settings
 from actdim.study.study_file import TrainedSections
 from actdim.study.yaml_files import read_yaml
-from actdim.training.settings import TrainingLength
+from actdim.training.settings import TrainingLength, run_settings_that_count
 from actdim.training.stages import TrainingJob, make_stage
 from actdim.validation import check
 
@@ -68,7 +68,7 @@ def load_training_job(path, chosen, previous, until, program):
         made_by=made_by(
             program,
             *plugins.run_functions(settings),
-            settings={**settings_that_count(settings), "kept": stage.kept},
+            settings={**run_settings_that_count(settings), "kept": stage.kept},
             libraries=("torch", "numpy"),
         ),
     )

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 from actdim.errors import UserError
-from actdim.provenance import digest_of, digest_of_code, settings_that_count
+from actdim.provenance import digest_of, digest_of_code
 from actdim.storage import working_folder
 from actdim.storage.json_files import read_json, write_json
 from actdim.training import checkpoints
@@ -49,8 +49,9 @@ def stated_by_a_checkpoint(folder):
 
 
 def identity(run):
-    """Return a digest of what decides about the numbers in a training's checkpoints: settings and code."""
-    return digest_of(settings_that_count(run.settings), run.unit, digest_of_code(run.made_by["code"]))
+    """Return a digest of what decides about the numbers in a training's checkpoints: settings, files and code."""
+    settings = {key: value for key, value in run.made_by["settings"].items() if key != "kept"}
+    return digest_of(settings, run.unit, digest_of_code(run.made_by["code"]))
 
 
 def job_of(state, file):

@@ -14,6 +14,8 @@ from pydantic import (
 
 from actdim import plugins, registry
 from actdim.datasets.settings import DatasetSettings
+from actdim.provenance import settings_that_count
+from actdim.storage.watched_files import content_digests
 from actdim.validation import ALREADY_CHECKED, Count, Named, NonNegative, OrOneItem, Rate, Settings, Unit, any_settings
 
 # The ends of the stages of training, one job each; one number is one stage.
@@ -167,6 +169,15 @@ class TrainingSection(TrainingLength, TrainingSettings):
 
 # Sections that name a function: {section: (the table of known functions, the settings that all of them take)}.
 NAMED_SECTIONS = {"dataset": (registry.DATASETS, DatasetSettings), "model": (registry.MODELS, Named)}
+
+
+def run_settings_that_count(settings):
+    """Return what decides about the numbers of a run: its RunSettings that count, and the content of files they name.
+
+    The latter is {path: digest} under "files", if there are any. Raises UserError where a file is missing.
+    """
+    files = content_digests({section: getattr(settings, section) for section in NAMED_SECTIONS})
+    return {**settings_that_count(settings), **({"files": files} if files else {})}
 
 
 class RunSettings(Settings):

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import torch
 
+from actdim.errors import UserError
 from actdim.models.build import build_model
+from actdim.provenance import digest_of
 from actdim.training import checkpoints
 from actdim.training.reproducible import keep_memory, make_deterministic
-from actdim.training.settings import RunSettings
+from actdim.training.settings import RunSettings, run_settings_that_count
 from actdim.training.stages import TrainingJob
 from actdim.validation import check
 
@@ -23,14 +25,18 @@ class Trained(NamedTuple):
     source: dict  # what results state: study, chosen, settings, unit, checkpoint, metrics, their reason, weight_norm
 
 
-def load_trained(path):
-    """Return the Trained of a checkpoint of train.py, and set torch up as in its training; UserError where corrupt.
+def load_trained(path, expected=None):
+    """Return the Trained of a checkpoint of train.py, and set torch up as in its training.
+
+    expected: digest of the files that its settings name, when the job was planned; None: they should be as in training.
+    Raises UserError where the checkpoint is corrupt, or a file that its settings name has changed.
 
     weight_norm is the Euclidean norm of all parameters. A metric that is nan or infinite (diverged) is None;
     metrics_reason says why metrics mean nothing, where that is known.
     """
     state = checkpoints.load(path)
     job = check(TrainingJob, json.loads(state["run"]), str(path))
+    require_same_files(path, job, expected)
     make_deterministic(job.settings.training.threads)
     keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -51,3 +57,15 @@ def load_trained(path):
         **({"metrics_reason": reason} if reason else {}),
     }
     return Trained(model, device, job.settings, source)
+
+
+def require_same_files(path, job, expected):
+    """Raise UserError where a file that the settings of a checkpoint's job name has changed; see load_trained."""
+    now, before = run_settings_that_count(job.settings).get("files", {}), job.made_by["settings"].get("files", {})
+    changed = [file for file in now if now[file] != before.get(file, now[file])]
+    if expected and digest_of(now) != expected:
+        raise UserError(f"{' or '.join(now)}: changed since this job was planned; run snakemake again")
+    if changed and not expected:
+        raise UserError(
+            f"{' and '.join(changed)}: changed since {path} was trained; restore what it held, or train again"
+        )

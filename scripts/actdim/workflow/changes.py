@@ -156,11 +156,16 @@ def read_made_by(output):
 
 
 def differing(made_by, job):
-    """Yield in words each setting and module that differs between what made a result and what would make it now."""
-    before, now = flat(made_by.get("settings", {})), flat(job.settings)
+    """Yield in words each setting, file and module that differs between what made a result and what would make it."""
+    before, now = dict(made_by.get("settings", {})), dict(job.settings)
+    files_before, files = before.pop("files", {}), now.pop("files", {})
+    before, now = flat(before), flat(now)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             yield f"{key} is {shown(now, key)} and was {shown(before, key)}"
+    for path in sorted(files):  # a path that is named no more is a change of a setting
+        if files[path] != files_before.get(path):
+            yield f"{path} has changed" if path in files_before else f"what {path} held before is not known"
     code = made_by.get("code", {})
     for module in sorted(code.keys() | job.code.keys()):
         if code.get(module) != job.code.get(module):

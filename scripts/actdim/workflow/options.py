@@ -33,9 +33,7 @@ def how_measured(settings):
 def test_samples_options(studies):
     """Return how many samples the validation accuracy of each of {name: Study} rests on, the fewest of any run."""
     fewest = {
-        name: min(
-            data_set(dataset).sizes["validation"] for dataset in {run.settings.dataset for run in study.runs.values()}
-        )
+        name: min(data_set(run.settings.dataset).sizes["validation"] for run in study.runs.values())
         for name, study in studies.items()
     }
     return " ".join(f"--test-samples {shlex.quote(f'{name}={samples}')}" for name, samples in fewest.items())

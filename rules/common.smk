@@ -16,7 +16,7 @@ from actdim.cli import TELL
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
 from actdim.measures.table import MEASURES
-from actdim.names import BY_CLASS, PCA
+from actdim.names import BY_CLASS, INPUT, PCA
 from actdim.plugins import run_functions
 from actdim.study.figures import FIGURES, figure_files
 from actdim.study.targets import (
@@ -31,6 +31,7 @@ from actdim.study.targets import (
     id_files,
     measure_files,
     sample_sets,
+    shown_sample_sets,
 )
 from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.study.stages import planned_digest
@@ -128,6 +129,22 @@ def activations_of(wildcards):
     """Return the file that holds the activations of a set of samples."""
     dump, _, _ = dump_of(wildcards.samples)
     return ACTIVATIONS.format(study=wildcards.study, run=wildcards.run, samples=dump)
+
+
+def neighbors_of_layers(wildcards):
+    """Return the neighbor lists of the layers of a set of samples, in order, without those of the input."""
+    layers = [layer for layer in STUDIES[wildcards.study].layers_of(run_of(wildcards)) if layer != INPUT]
+    return expand(NEIGHBORS, layer=layers, **wildcards)
+
+
+def previous_neighbors(wildcards):
+    """Return the neighbor lists of the last layer at the checkpoint measured before; [] for the first."""
+    _, checkpoint, split = dump_of(wildcards.samples)
+    measured = [dump_of(samples) for samples in shown_sample_sets(STUDIES[wildcards.study].activations)]
+    before = [dump for dump in measured if dump[1] < checkpoint and dump[2] == split]
+    files = {**wildcards, "samples": max(before, key=lambda dump: dump[1])[0]} if before else {}
+    last = STUDIES[wildcards.study].layers_of(run_of(wildcards))[-1]
+    return [NEIGHBORS.format(**files, layer=last)] if before else []
 
 
 def by_class(wildcards):

@@ -34,3 +34,30 @@ for measure in [measure for measure in MEASURES.values() if measure.settings]:
             # Formatted when the job runs, after the loop, so it must not use the loop's variables.
             "scripts/{params.program} --checkpoint {input.checkpoints}/{params.file} {params.expect} {params.options}"
             " --output {output.result} > {log} 2>&1"
+
+
+rule measure_neighborhoods:
+    input:
+        neighbors=neighbors_of_layers,
+        previous=previous_neighbors,
+        activations=activations_of,
+    output:
+        result=f"{RUN}/neighborhoods/{{samples}}.json",
+    log:
+        f"{RUN}/logs/measure_neighborhoods/{{samples}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/measure_neighborhoods/{{samples}}.tsv"
+    priority: 1
+    conda:
+        "../envs/estimate.yaml"
+    resources:
+        mem_mb=mem_mb,
+        runtime=runtime,
+    params:
+        previous=lambda w, input: f"--previous {input.previous}" if input.previous else "",
+        code=code_digest("measure_neighborhoods.py"),
+    message:
+        "Comparing neighborhoods of {wildcards.study} {wildcards.run} at {wildcards.samples}."
+    shell:
+        "scripts/measure_neighborhoods.py --neighbors {input.neighbors} {params.previous}"
+        " --activations {input.activations} --output {output.result} > {log} 2>&1"

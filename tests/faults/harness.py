@@ -51,6 +51,7 @@ RULES = {
             "find_neighbors",
             "estimate_id",
             "estimate_pca",
+            "measure_neighborhoods",
             "measure_directions",
             "measure_functional_dimension",
             "tabulate_id",

@@ -81,4 +81,20 @@ SPECTRUM = Measure(
     last_layer=True,
 )
 
-MEASURES = {measure.name: measure for measure in (SPECTRUM, DIRECTIONS, FUNCTIONAL_DIMENSION)}
+NEIGHBORHOODS = Measure(
+    "neighborhoods",
+    rule="measure_neighborhoods",
+    path="neighborhoods/{samples}.json",
+    columns={
+        "label_overlap": "label overlap",
+        "layer_overlap": "overlap of layers",
+        "checkpoint_overlap": "overlap of checkpoints",
+        "local_id_mean": "mean local ID",
+        "local_id_spread": "spread of local IDs",
+        "local_id_misclassified": "local ID of misclassified samples",
+    },
+    values=lambda result: {name: result[name] for name in NEIGHBORHOODS.columns},
+    last_layer=True,
+)
+
+MEASURES = {measure.name: measure for measure in (SPECTRUM, NEIGHBORHOODS, DIRECTIONS, FUNCTIONAL_DIMENSION)}

@@ -47,6 +47,22 @@ def open_layer(path, layer):
         yield StoredLayer(path, data, sums), labels, source
 
 
+def read_labels_and_predictions(path):
+    """Return (labels (n,), predicted classes (n,)) of an activations file, each None where the file has none.
+
+    The prediction is the class of the largest logit, -1 where a logit is not finite. Raises UserError as open_layer.
+    """
+    with open_file(path) as (file, ours), damage(path):
+        labels = file["labels"][()] if isinstance(file.get("labels"), h5py.Dataset) else None
+        if ours:
+            require_sealed(file["labels"], labels)
+        if not isinstance(file.get("logits"), h5py.Dataset):
+            return labels, None
+        sums = file["checksums/logits"][:] if ours else None
+        logits = StoredLayer(path, file["logits"], sums)[:]
+        return labels, np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
+
+
 def rows_by_class(path, layer, labels, n):
     """Return [(class, its rows)] of the labels that an activations file has for the n rows of a layer.
 

@@ -193,6 +193,13 @@ def estimate_id(workload, samples):
     return shared_request(NUMPY, 32 * n * k, seconds=SLOWER * (2 + 2e-6 * n * k))
 
 
+def measure_neighborhoods(workload, samples):
+    """Request for the lists of all layers, and what two of them have in common."""
+    n, k, layers = n_points(workload, samples), workload.study.neighbors.k, len(workload.model.layers)
+    memory = n * (8 * k * layers + 100 * k + 8 * workload.classes)
+    return shared_request(NUMPY, memory, seconds=SLOWER * (2 + 1e-6 * n * k * layers))
+
+
 def estimate_pca(workload, samples, layer):
     """Request for some of the points, and the matrix whose eigenvalues are taken; see estimators/pca.py."""
     n, features = n_points(workload, samples), workload.model.layers[layer]
@@ -213,7 +220,8 @@ def take_measure(workload, layer=None, *, measure):
 
 
 MEASURED = {measure.rule: measure for measure in MEASURES.values() if measure.work}
-JOBS = {job.__name__: job for job in (train, dump_activations, find_neighbors, estimate_id, estimate_pca)}
+OF_RUNS = (train, dump_activations, find_neighbors, estimate_id, estimate_pca, measure_neighborhoods)
+JOBS = {job.__name__: job for job in OF_RUNS}
 WILDCARDS = {rule: list(inspect.signature(job).parameters)[1:] for rule, job in JOBS.items()}
 for rule, measure in MEASURED.items():
     JOBS[rule] = functools.partial(take_measure, measure=measure)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from actdim import cli
 from actdim.errors import UserError
-from actdim.storage.json_files import read_json
 from actdim.tables.columns import CHECKPOINT_METRICS, METRICS_REASON
 from actdim.tables.correlations import correlations_table
 from actdim.tables.files import write_csv
 from actdim.tables.id import id_table
+from actdim.tables.results import read_estimates
 from actdim.tables.summary import summary_table
 
 
@@ -28,7 +28,7 @@ def main():
     paths = sys.stdin.read().split()
     if not paths:
         raise UserError("standard input: should list estimate_id's JSON files")
-    ids, settings = id_table([read_json(path) for path in paths])
+    ids, settings = id_table(read_estimates(paths))
     summary = summary_table(ids, settings)
     write_csv(ids.drop(columns=["feeds_classifier", *CHECKPOINT_METRICS, METRICS_REASON]), arguments.id)
     write_csv(summary, arguments.summary)

@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 from actdim import cli
-from actdim.storage.json_files import read_json
 from actdim.tables.columns import SUMMARY_COLUMNS
 from actdim.tables.files import read_csv, write_csv
-from actdim.tables.measures import MEASURE_COLUMNS, measures_table
+from actdim.tables.measures import MEASURE_COLUMNS, measures_table, read_measure
 
 
 def main():
@@ -22,7 +21,7 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the table")
     arguments = parser.parse_args()
 
-    results = [read_json(path) for path in sys.stdin.read().split()]
+    results = [read_measure(path) for path in sys.stdin.read().split()]
     table = measures_table(read_csv(arguments.summary, *SUMMARY_COLUMNS), arguments.estimator, results)
     write_csv(table, arguments.output)
     print(f"{len(table)} rows, {len(results)} result files of other measures")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 from actdim import cli
 from actdim.storage.atomic import atomic_write
-from actdim.storage.json_files import read_json
 from actdim.storage.working_folder import repair_advice
 from actdim.tables.files import read_csv
 from actdim.tables.id import id_table
+from actdim.tables.results import read_estimates
 from actdim.tables.summary import summary_table
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the event file; its name should hold tfevents")
     arguments = parser.parse_args()
 
-    estimates = [read_json(path) for path in sys.stdin.read().split()]
+    estimates = read_estimates(sys.stdin.read().split())
     scalars = training_scalars(arguments.checkpoints) + (measured_scalars(estimates) if estimates else [])
     with atomic_write(arguments.output) as temporary, open(temporary, "wb") as file:
         writer = RecordWriter(file)

@@ -1,8 +1,12 @@
 """Tables of estimates with known results."""
 
+import json
+
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from actdim.storage.json_files import write_json
 from actdim.tables.columns import CHECKPOINT_METRICS
 from actdim.tables.correlations import correlate, correlations_table
 from actdim.tables.id import id_table
@@ -328,3 +332,86 @@ def test_p_of_two_settings_is_empty():
     found = correlate(x, 2 * x, [0, 0, 1, 1])
     assert found["pearson_r"] == pytest.approx(1)
     assert found["pearson_p"] is None
+
+
+@pytest.fixture
+def own_estimate(tmp_path):
+    """A function that estimates the ID of points in a file of the user's own, with these attributes of the file."""
+
+    def estimate(name="e", program="estimate_id", of_layer=(), **attributes):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["layers/fc"] = np.random.default_rng(0).normal(size=(200, 5))
+            file.attrs.update(attributes)
+            file["layers/fc"].attrs.update(of_layer)
+        layer, output = {"activations": tmp_path / "a.h5", "layer": "fc"}, tmp_path / f"{name}.json"
+        if program == "estimate_pca":
+            assert run_program(program, **layer, output=output).returncode == 0
+        else:
+            assert run_program("find_neighbors", **layer, output=tmp_path / "n.h5").returncode == 0
+            neighbors = {"neighbors": tmp_path / "n.h5", "estimator": "twonn"}
+            assert run_program("estimate_id", **neighbors, output=output).returncode == 0
+        return output
+
+    return estimate
+
+
+SOURCE = {"study": "mine", "chosen": "{}", "checkpoint": 7, "split": "validation"}
+LAYER = {"depth": 1, "feeds_classifier": True}
+
+
+def tabulate_id(folder, *files):
+    tables = {name: folder / f"{name}.csv" for name in ("id", "summary", "correlations")}
+    return run_program("tabulate_id", lines=map(str, files), **tables)
+
+
+def test_estimates_of_ones_own_activations(own_estimate, tmp_path):
+    """Tables need to know what they are of; the file of activations can say it."""
+    file = own_estimate()
+    done = tabulate_id(tmp_path, file)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"tabulate_id.py: {file}: made from a file that does not say study (text), chosen (JSON, such as {{}}), "
+        "checkpoint (integer), split (text), depth (integer), feeds_classifier (true or false); "
+        "state them as attributes of the file of activations, or of the layer in it\n"
+    )
+    file = own_estimate(**SOURCE | {"checkpoint": "seven"}, of_layer=LAYER)
+    assert "does not say checkpoint (integer);" in tabulate_id(tmp_path, file).stderr
+    file = own_estimate(**SOURCE, of_layer=LAYER)
+    done = tabulate_id(tmp_path, file)
+    assert done.returncode == 0, done.stderr
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert summary[["study", "checkpoint", "pid_layer"]].to_numpy().tolist() == [["mine", 7, "fc"]]
+    assert summary["llid"][0] == json.loads(file.read_text())["id"]
+    again = own_estimate("again", **SOURCE, of_layer=LAYER)
+    assert tabulate_id(tmp_path, file, again).stderr == (
+        f"tabulate_id.py: {again}: of the same layer, checkpoint and estimator as {file}; leave out one\n"
+    )
+
+
+@pytest.mark.parametrize("content", ['{"id": 5.0}', "[5.0]", '{"source": {}, "estimator": "twonn"}'])
+def test_json_that_is_no_result_is_not_to_be_deleted(content, tmp_path):
+    (tmp_path / "e.json").write_text(content)
+    done = tabulate_id(tmp_path, tmp_path / "e.json")
+    assert done.stderr == (
+        f"tabulate_id.py: {tmp_path}/e.json: not a result of actdim, which states its format and a checksum\n"
+    )
+
+
+def test_results_of_other_programs(own_estimate, tmp_path):
+    estimate, spectrum = own_estimate(**SOURCE), own_estimate("pca", "estimate_pca", **SOURCE)
+    summary = summary_table(*id_table(estimates()))
+    summary.to_csv(tmp_path / "summary.csv", index=False)
+    options = {"summary": tmp_path / "summary.csv", "estimator": "twonn", "output": tmp_path / "m.csv"}
+    write_json(tmp_path / "d.json", {"made_by": {"program": "measure_directions.py"}, "source": {}})
+    for file, line in {
+        estimate: "made by estimate_id.py; should be made by estimate_pca.py or measure_directions.py or ",
+        spectrum: "made from a file that does not say depth (integer), feeds_classifier (true or false); ",
+        tmp_path / "d.json": "made from a file that does not say study (text), chosen ",
+    }.items():
+        done = run_program("tabulate_measures", lines=[str(file)], **options)
+        assert done.stderr.startswith(f"tabulate_measures.py: {file}: {line}")
+        assert len(done.stderr.splitlines()) == 1
+    done = tabulate_id(tmp_path, tmp_path / "d.json")
+    assert done.stderr.endswith(
+        "d.json: made by measure_directions.py; should be made by estimate_id.py or estimate_pca.py\n"
+    )

@@ -34,7 +34,9 @@ def read_json(path, remedy=REMAKE):
         raise UserError(f"{path}: no such file") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: corrupt ({' '.join(str(error).split())}); {remedy}") from None
-    if not isinstance(content, dict) or "checksum" not in content:
+    if not isinstance(content, dict) or not {"format", "checksum"} & content.keys():
+        raise UserError(f"{path}: not a result of actdim, which states its format and a checksum")
+    if "checksum" not in content:
         raise UserError(f"{path}: no checksum, so it is corrupt or of an older version; {remedy}")
     if content.pop("checksum") != checksum_of(content):
         raise UserError(f"{path}: corrupt: checksum mismatch; {remedy}")

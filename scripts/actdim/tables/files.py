@@ -7,7 +7,13 @@ import pandas as pd
 
 from actdim.errors import UserError
 from actdim.storage.atomic import REMAKE, atomic_write
-from actdim.storage.csv_checksums import read_verified_table, write_table_checksum
+from actdim.storage.csv_checksums import checksum_path, read_verified_table, write_table_checksum
+
+PLACES = ("study", "checkpoint")  # columns without which a row belongs to no run
+TEXTS = {
+    *("study", "layer", "estimator", "split", "sweep", "measure", "target", "reason"),
+    *("axis", "environment", "sign_error_worst"),
+}
 
 
 def write_csv(table, path):
@@ -19,12 +25,35 @@ def write_csv(table, path):
 
 
 def read_csv(path, *columns, remedy=REMAKE):
-    """Read a table that has `columns`; UserError that names a missing, empty or corrupt one."""
+    """Read a table that has `columns`: numbers but those in TEXTS, and no empty cell in the columns PLACES.
+
+    Raises UserError that names a missing, empty or corrupt table, or the line of a wrong cell. What to do about a
+    corrupt one, `remedy`, is said of tables with a checksum only; others are the user's own.
+    """
     content = read_verified_table(Path(path), remedy)
+    remedy = f"; {remedy}" if checksum_path(Path(path)).exists() else ""
     try:
         table = pd.read_csv(io.BytesIO(content))
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
-        raise UserError(f"{path}: not a whole table; {remedy}") from None
+        raise UserError(f"{path}: not a whole table{remedy}") from None
     if missing := [column for column in columns if column not in table]:
-        raise UserError(f"{path}: has no column {', '.join(missing)}; {remedy}")
+        raise UserError(f"{path}: has no column {', '.join(missing)}{remedy}")
+    for column in columns:
+        check_cells(path, table[column])
     return table
+
+
+def check_cells(path, column):
+    """Raise UserError where a column of the table at a path has a text in place of a number, or an empty cell."""
+    texts = column.notna() & pd.to_numeric(column, errors="coerce").isna()
+    if column.name not in TEXTS and texts.any():
+        raise UserError(
+            f"{path}: line {line_of(texts)}: {column.name} is {column[texts].iloc[0]!r}; should be a number"
+        )
+    if column.name in PLACES and column.isna().any():
+        raise UserError(f"{path}: line {line_of(column.isna())}: {column.name} is empty")
+
+
+def line_of(chosen):
+    """Return the line of the first of the chosen rows in a file whose line 1 is the header."""
+    return 2 + int(chosen.to_numpy().argmax())

@@ -18,6 +18,7 @@ def id_table(estimates):
     """
     rows = [
         {
+            "seed": None,
             **estimate["source"]["chosen"],
             **{key: estimate["source"].get(key) for key in ("study", "checkpoint", *OF_LAYER, "split")},
             **{key: estimate["source"].get(key) for key in (*CHECKPOINT_METRICS, METRICS_REASON)},

@@ -5,6 +5,7 @@ import pandas as pd
 from actdim.errors import UserError
 from actdim.measures.table import MEASURES
 from actdim.tables.columns import CHECKPOINT_METRICS, ID_MEASURES, METRICS_REASON, settings_in, settings_in_order
+from actdim.tables.results import OF_CHECKPOINT, OF_LAYER, read_result
 from actdim.tables.rows import join_once, join_reasons, shown_split
 
 OTHER_COLUMNS = {column: label for measure in MEASURES.values() for column, label in measure.columns.items()}
@@ -36,7 +37,7 @@ def measures_table(summary, estimator, results):
     several layers, the table has the mean over those with a value.
     Missing values are empty; `reason` names them and says why. generalization_gap is train_accuracy -
     validation_accuracy.
-    Raises UserError where summary has no rows of the estimator, or a result is of no measure.
+    Raises UserError where summary has no rows of the estimator.
     """
     settings = [*settings_in(summary), *(setting for result in results for setting in result["source"]["chosen"])]
     order = ["study", *settings_in_order(settings), "checkpoint"]
@@ -79,12 +80,19 @@ def row_of_result(result):
     return {**place, **metrics, **measure.values(result), "reason": join_once(reasons) or None}
 
 
+def read_measure(path):
+    """Return the content of a measure's JSON file; UserError that names it where it is not one of a checkpoint."""
+    result = read_result(path, BY_PROGRAM, OF_CHECKPOINT)
+    if measure_of(result).last_layer:
+        read_result(path, BY_PROGRAM, OF_LAYER)
+    if "classes" in result:
+        raise UserError(f"{path}: of each class by itself; should be of all classes together")
+    return result
+
+
 def measure_of(result):
     """Return the Measure that a result file is of, known by the program that made it."""
-    program = result.get("made_by", {}).get("program")
-    if program not in BY_PROGRAM:
-        raise UserError(f"a result made by {program} is of no measure; should be by {', '.join(BY_PROGRAM)}")
-    return BY_PROGRAM[program]
+    return BY_PROGRAM[result["made_by"]["program"]]
 
 
 def by_run(rows, order):

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 from actdim.errors import UserError
-from actdim.measures.settings import Directions, FunctionalDimension
+from actdim.measures.settings import Directions, FunctionalDimension, Norms
 from actdim.study.config import Config, load_config
 from actdim.study.study import load_config_and_studies, load_study
 from actdim.study.study_file import Activations, StudyFile
@@ -185,7 +185,7 @@ def test_settings_named_in_the_text(snippet, tmp_path, monkeypatch):
     load_study("mine", load_config(config), tmp_path)
 
 
-PROBES = {"directions": Directions, "functional_dimension": FunctionalDimension}
+PROBES = {"directions": Directions, "functional_dimension": FunctionalDimension, "norms": Norms}
 
 
 def write_images(folder):

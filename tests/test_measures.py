@@ -21,6 +21,7 @@ from conftest import ROOT, STUDY
 from test_tables import by_layer, estimates
 
 SPECTRUM = ["participation_ratio", "unbiased_participation_ratio", "stable_rank", "rankme", "alpha_req"]
+NORMS = [*MEASURES["norms"].columns]
 NEIGHBORHOODS = [*MEASURES["neighborhoods"].columns]
 ABLATION = ["validation_ablation_area", "train_ablation_area", "mean_selectivity"]
 
@@ -78,7 +79,7 @@ def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
     assert list(table) == [
         *("study", "weight_decay", "dropout", "seed", "checkpoint", "estimator"),
         *("llid", "pid", "pid_over_llid", "train_llid", "train_pid", "train_pid_over_llid"),
-        *(*SPECTRUM, *NEIGHBORHOODS, *ABLATION, "functional_dimension_over_bound"),
+        *(*SPECTRUM, *NEIGHBORHOODS, *ABLATION, "functional_dimension_over_bound", *NORMS),
         *("weight_norm", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss"),
         *("generalization_gap", "reason"),
     ]
@@ -98,7 +99,7 @@ def test_probes_join_the_row_of_their_run_and_checkpoint():
     row = table[table["mean_selectivity"].notna()]
     assert row[["weight_decay", "dropout", "seed", "checkpoint"]].to_numpy().tolist() == [[0.01, 0, 1, 2]]
     assert row[[*measures.OTHER_COLUMNS]].to_numpy()[0] == pytest.approx(
-        [7.5, 8, 3, 20, np.nan, *[np.nan] * 6, 0.4, 0.9, 0.25, 0.1], nan_ok=True
+        [7.5, 8, 3, 20, np.nan, *[np.nan] * 6, 0.4, 0.9, 0.25, 0.1, *[np.nan] * 9], nan_ok=True
     )
     assert row["reason"].item().startswith("alpha-ReQ: 9 eigenvalues, fewer than 20")
     assert row["llid"].item() == pytest.approx(9.7)

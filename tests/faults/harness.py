@@ -27,6 +27,7 @@ PASSING = {
     "activations": {"at": [4], "layers": ["hidden2"], "keep": False},
     "directions": {"at": [4], "layers": ["hidden2"]},
     "functional_dimension": {"at": [4], "samples": 20},
+    "norms": {"at": [4]},
     "figures": ["llid", "pid", "pid_over_llid", "id_over_depth", "scale_check", "grokking"],
 }
 KEPT = {
@@ -54,6 +55,7 @@ RULES = {
             "measure_neighborhoods",
             "measure_directions",
             "measure_functional_dimension",
+            "measure_norms",
             "tabulate_id",
             "tabulate_training",
             "tabulate_measures",

@@ -27,7 +27,7 @@ GRID = {RUN: 0, "middle": 0.01, "strong": 0.1}
 STAGES = [f"{run}/to~{until}" for run in GRID for until in (1, 2)]
 LAST = f"{RUN}/to~2/00002.pt"
 IDS = [f"{run}/{of}-{layer}.json" for run in GRID for of in ("twonn", "pca") for layer in ("hidden1", "hidden2")]
-PROBES = [f"{RUN}/{probe}.json" for probe in ("pca-hidden2", "neighborhoods", "directions", "dimension")]
+PROBES = [f"{RUN}/{probe}.json" for probe in ("pca-hidden2", "neighborhoods", "directions", "dimension", "norms")]
 NEIGHBORHOODS = f"measure_neighborhoods --neighbors {RUN}/n.h5 --activations {RUN}/a.h5 --output out/neighborhoods.json"
 TABLES = "--id out/id.csv --summary out/summary.csv --correlations out/correlations.csv"
 FIGURE = "--study tiny --estimator twonn --svg out/x.svg --png out/x.png"
@@ -41,6 +41,7 @@ READERS = [
     (LAST, f"dump_activations --checkpoint {LAST} --output out/x.h5"),
     (LAST, f"measure_directions --checkpoint {LAST} --layer hidden2 --set orders=2 --output out/x.json"),
     (LAST, f"measure_functional_dimension --checkpoint {LAST} --set samples=3 --output out/x.json"),
+    (LAST, f"measure_norms --checkpoint {LAST} --output out/x.json"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --output out/x.h5"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --method pynndescent --output out/x.h5"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --by-class --output out/x.h5"),
@@ -105,6 +106,7 @@ def made(tmp_path_factory):
     do(NEIGHBORHOODS.replace("out/", f"{RUN}/"))
     do(f"measure_directions --checkpoint {LAST} --layer hidden2 --set orders=2 --output {RUN}/directions.json")
     do(f"measure_functional_dimension --checkpoint {LAST} --set samples=3 --output {RUN}/dimension.json")
+    do(f"measure_norms --checkpoint {LAST} --output {RUN}/norms.json")
     do(f"tabulate_id {TABLES.replace('out/', 'tables/')}", *IDS)
     do("tabulate_training --output tables/training.csv", *STAGES)
     do(MEASURES.replace("out/", "tables/"), *PROBES)

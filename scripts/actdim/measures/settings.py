@@ -38,3 +38,9 @@ class FunctionalDimension(Settings):
     )
     memory: float = Field(2.0, gt=0, description="GB that the matrices may take; what needs more is refused")
     seed: Unit = Field(0, description="seed of the choice of samples and of the random inputs")
+
+
+class Norms(Settings):
+    """How to measure the margin and the norms of the weights."""
+
+    percentile: float = Field(10, ge=0, le=100, description="percentile of the training samples' margins")

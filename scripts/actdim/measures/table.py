@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from actdim.measures import work
-from actdim.measures.settings import Directions, FunctionalDimension
+from actdim.measures.settings import Directions, FunctionalDimension, Norms
 from actdim.names import PCA
 from actdim.validation import Settings
 
@@ -97,4 +97,24 @@ NEIGHBORHOODS = Measure(
     last_layer=True,
 )
 
-MEASURES = {measure.name: measure for measure in (SPECTRUM, NEIGHBORHOODS, DIRECTIONS, FUNCTIONAL_DIMENSION)}
+NORMS = Measure(
+    "norms",
+    rule="measure_norms",
+    path="norms/{at}.json",
+    columns={
+        "margin": "training margin",
+        "log_spectral_norms": "log spectral norms",
+        "log_spectral_norms_over_margin": "log spectral norms / margin",
+        "log_frobenius_norms": "log Frobenius norms",
+        "log_frobenius_norms_over_margin": "log Frobenius norms / margin",
+        "log_path_norm": "log path norm",
+        "log_path_norm_over_margin": "log path norm / margin",
+        "distance_from_start": "distance from start",
+        "parameters": "parameters",
+    },
+    values=lambda result: {name: result[name] for name in NORMS.columns},
+    settings=Norms,
+    work=work.norms,
+)
+
+MEASURES = {measure.name: measure for measure in (SPECTRUM, NEIGHBORHOODS, DIRECTIONS, FUNCTIONAL_DIMENSION, NORMS)}

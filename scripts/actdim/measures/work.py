@@ -58,3 +58,8 @@ def functional_dimension(settings, model, sizes, classes, layer=None):
     short, long = sorted((rows, columns))
     matrices = limit if settings.full else min(limit, 8 * short * (2 * long + short))
     return Work(3 * rows, flops=2 * short**2 * (long + 2 * short), memory=8 * columns + matrices)
+
+
+def norms(settings, model, sizes, classes, layer=None):
+    """Return the Work of the margins, and of power iterations, each a forward and a backward pass in float64."""
+    return Work(sizes["train"], flops=3 * 200 * model.flops, memory=BATCH * model.saved + 40 * model.parameters)

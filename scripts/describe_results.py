@@ -6,7 +6,7 @@ from pathlib import Path
 
 from actdim import cli
 from actdim.storage.atomic import atomic_write
-from actdim.tables.columns import SUMMARY_COLUMNS
+from actdim.tables.columns import PREDICTORS_COLUMNS, PREDICTORS_KEY, SUMMARY_COLUMNS
 from actdim.tables.files import read_csv
 from actdim.tables.overview import overview
 
@@ -23,7 +23,7 @@ def main():
     arguments = parser.parse_args()
 
     summary = read_csv(arguments.summary, *SUMMARY_COLUMNS)
-    predictors = read_csv(arguments.predictors, "study", "sweep", "measure", "target", "spearman_low")
+    predictors = read_csv(arguments.predictors, *PREDICTORS_COLUMNS, key=PREDICTORS_KEY)
     figures = {figure.parent.name: figure for figure in arguments.figures}
     text = overview(summary, predictors, arguments.estimator, figures)
     with atomic_write(arguments.output, len(text)) as temporary:

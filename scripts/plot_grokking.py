@@ -13,16 +13,18 @@ from actdim.figures import (
     select_shown,
 )
 from actdim.tables.columns import SUMMARY_COLUMNS, settings_in
-from actdim.tables.files import read_csv
+from actdim.tables.files import read_csv, require_columns
 from actdim.tables.sweeps import combinations
 
+OTHERS = ("seed", "llid_low", "llid_high")  # of summary.csv
 ACCURACIES = ["train_accuracy", "validation_accuracy"]
 
 
 def main():
     arguments = parse_arguments(__doc__, "summary", "training")
-    summary = select_shown(read_csv(arguments.summary, *SUMMARY_COLUMNS), arguments)
+    summary = select_shown(read_csv(arguments.summary, *SUMMARY_COLUMNS, *OTHERS), arguments)
     training = read_csv(arguments.training, "study", "checkpoint", *ACCURACIES)
+    require_columns(arguments.training, training, settings_in(summary))
     training = select_rows(training, study=arguments.study)
     columns = combinations(summary, settings_in(summary))
     figure, axes = plt.subplots(

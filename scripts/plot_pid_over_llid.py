@@ -18,7 +18,7 @@ def main():
     groups = groups or [("all runs", [setting for setting in settings if setting != "seed"], rows)]
     figure, axis = plt.subplots(figsize=(6.4, 4.8))
     for (name, varied, runs), marker in zip(groups, MARKERS * len(groups), strict=False):
-        seeds = runs.groupby(varied)
+        seeds = runs.groupby(varied or "study")
         x, y = seeds["validation_accuracy"], seeds["pid_over_llid"]
         deviations = y.std().fillna(0), x.std().fillna(0)
         axis.errorbar(x.mean(), y.mean(), *deviations, marker=marker, linestyle="", capsize=3, label=name)

@@ -6,16 +6,14 @@ from textwrap import fill
 
 from actdim import cli
 from actdim.figures import COLORS, MARKERS, parse_arguments, plt, save_figure
-from actdim.tables.columns import ALL_RUNS, TARGETS
+from actdim.tables.columns import ALL_RUNS, PREDICTORS_COLUMNS, PREDICTORS_KEY, TARGETS
 from actdim.tables.files import read_csv
 from actdim.tables.measures import MEASURE_COLUMNS
-
-COLUMNS = ("study", "sweep", "measure", "target", "n", "spearman_r", "spearman_low", "spearman_high")
 
 
 def main():
     arguments = parse_arguments(__doc__, "predictors", of_study=False)
-    table = read_csv(arguments.predictors, *COLUMNS)
+    table = read_csv(arguments.predictors, *PREDICTORS_COLUMNS, key=PREDICTORS_KEY)
     studies = dict(tuple(table.groupby("study", sort=False)))
     heights = [2.5 + rows.dropna(subset="spearman_r")["measure"].nunique() for rows in studies.values()]
     figure, axes = plt.subplots(

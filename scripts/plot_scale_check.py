@@ -19,7 +19,7 @@ from actdim.tables.rows import last_checkpoint
 
 def main():
     arguments = parse_arguments(__doc__, "id")
-    rows = last_checkpoint(select_shown(read_csv(arguments.id, *ID_COLUMNS), arguments))
+    rows = last_checkpoint(select_shown(read_csv(arguments.id, *ID_COLUMNS, "n_points"), arguments))
     figure, axes, panels = make_panels(choose_panels(rows, settings_in(rows)))
     depths = sorted(rows["depth"].unique())
     colors = dict(zip(depths, plt.get_cmap("viridis")(np.linspace(0, 0.9, len(depths))), strict=True))

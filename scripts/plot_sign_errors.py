@@ -20,7 +20,7 @@ COIN = 0.5  # sign error of a measure that tells nothing
 
 def main():
     arguments = parse_arguments(__doc__, "generalization_environments", "generalization", of_study=False)
-    environments = read_csv(arguments.generalization_environments, *READ)
+    environments = read_csv(arguments.generalization_environments, *READ, may_be_empty=True)
     table = read_csv(arguments.generalization, "study", "target")
     figure, panels = study_panels(environments, table)
     for axis, rows in panels:

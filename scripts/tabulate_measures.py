@@ -22,7 +22,7 @@ def main():
     arguments = parser.parse_args()
 
     results = [read_measure(path) for path in sys.stdin.read().split()]
-    table = measures_table(read_csv(arguments.summary, *SUMMARY_COLUMNS), arguments.estimator, results)
+    table = measures_table(read_csv(arguments.summary, *SUMMARY_COLUMNS, "reason"), arguments.estimator, results)
     write_csv(table, arguments.output)
     print(f"{len(table)} rows, {len(results)} result files of other measures")
     print(table.groupby("study")[[*MEASURE_COLUMNS]].count().T.to_string())

@@ -9,7 +9,7 @@ from actdim.storage.atomic import atomic_write
 from actdim.tables.columns import TARGETS
 from actdim.tables.files import read_csv, write_csv
 from actdim.tables.findings import describe_findings
-from actdim.tables.generalization.findings import describe_generalization
+from actdim.tables.generalization.findings import READ, READ_OF_COMPARISONS, describe_generalization
 from actdim.tables.measures import MEASURE_COLUMNS
 from actdim.tables.predictors import predictors_table
 
@@ -27,10 +27,9 @@ def main():
     write_csv(table, arguments.predictors)
     text = describe_findings(table)
     if arguments.generalization and arguments.comparisons:
-        tables = (
-            read_csv(path, "study", "measure", "target") for path in (arguments.generalization, arguments.comparisons)
-        )
-        text += "\n" + describe_generalization(*tables)
+        judged = read_csv(arguments.generalization, *READ)
+        comparisons = read_csv(arguments.comparisons, *READ_OF_COMPARISONS, may_be_empty=True)
+        text += "\n" + describe_generalization(judged, comparisons)
     with atomic_write(arguments.findings) as temporary:
         temporary.write_text(text)
     print(f"{len(table)} correlations, {table['spearman_low'].notna().sum()} with intervals")

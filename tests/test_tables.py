@@ -404,7 +404,7 @@ def test_results_of_other_programs(own_estimate, tmp_path):
     options = {"summary": tmp_path / "summary.csv", "estimator": "twonn", "output": tmp_path / "m.csv"}
     write_json(tmp_path / "d.json", {"made_by": {"program": "measure_directions.py"}, "source": {}})
     for file, line in {
-        estimate: "made by estimate_id.py; should be made by estimate_pca.py or measure_directions.py or ",
+        estimate: "made by estimate_id.py; should be made by estimate_pca.py or ",
         spectrum: "made from a file that does not say depth (integer), feeds_classifier (true or false); ",
         tmp_path / "d.json": "made from a file that does not say study (text), chosen ",
     }.items():
@@ -415,3 +415,75 @@ def test_results_of_other_programs(own_estimate, tmp_path):
     assert done.stderr.endswith(
         "d.json: made by measure_directions.py; should be made by estimate_id.py or estimate_pca.py\n"
     )
+
+
+@pytest.fixture
+def plot(tmp_path):
+    """A function that runs the program of a figure on tables, {name: table}; it returns the finished process."""
+
+    def plot(program, of_study=True, **tables):
+        figure = {"svg": tmp_path / "x.svg", "png": tmp_path / "x.png"}
+        figure |= {"study": "made", "estimator": "twonn"} if of_study else {}
+        for name, table in tables.items():
+            table.to_csv(tmp_path / f"{name}.csv", index=False)
+        return run_program(program, **figure, **{name: tmp_path / f"{name}.csv" for name in tables})
+
+    return plot
+
+
+IDS, _ = id_table(estimates(by_layer))
+SUMMARY = summary_table(*id_table(estimates(by_layer)))
+TRAINING = pd.DataFrame({"study": "made", "weight_decay": 0.1, "dropout": 0.0, "seed": 0, "checkpoint": [1, 2]})
+TRAINING = TRAINING.assign(train_accuracy=0.5, validation_accuracy=0.5)
+PREDICTORS = pd.DataFrame(
+    {"study": "made", "sweep": "all", "measure": ["llid", "pid"], "target": "validation_accuracy"}
+)
+PREDICTORS = PREDICTORS.assign(n=6, spearman_r=0.5, spearman_low=0.1, spearman_high=0.9)
+
+
+@pytest.mark.parametrize(
+    ("program", "tables", "line"),
+    [
+        ("plot_scale_check", {"id": IDS.drop(columns="n_points")}, "id.csv: has no column n_points"),
+        ("plot_id_over_depth", {"id": IDS.iloc[:0]}, "id.csv: has no rows"),
+        ("plot_id_over_depth", {"id": IDS.assign(layer=None)}, "id.csv: line 2: layer is empty"),
+        (
+            "plot_llid",
+            {"summary": SUMMARY.assign(llid="ten")},
+            "summary.csv: line 2: llid is 'ten'; should be a number",
+        ),
+        ("plot_llid", {"summary": SUMMARY.assign(split=None)}, "summary.csv: line 2: split is empty"),
+        (
+            "plot_grokking",
+            {"summary": SUMMARY, "training": TRAINING.drop(columns=["dropout", "weight_decay"])},
+            "training.csv: has no column weight_decay, dropout",
+        ),
+        (
+            "plot_grokking",
+            {"summary": SUMMARY.drop(columns="llid_low"), "training": TRAINING},
+            "summary.csv: has no column llid_low",
+        ),
+        ("plot_predictors", {"predictors": PREDICTORS.iloc[:0]}, "predictors.csv: has no rows"),
+        (
+            "plot_predictors",
+            {"predictors": PREDICTORS.assign(measure="llid")},
+            "predictors.csv: line 3: another line has the same study, sweep, measure, target",
+        ),
+    ],
+)
+def test_figures_name_what_a_table_lacks(program, tables, line, plot, tmp_path):
+    """A table without a checksum is the user's own, which is not to be deleted."""
+    done = plot(program, of_study=program != "plot_predictors", **tables)
+    assert done.returncode == 1
+    assert done.stderr == f"{program}.py: {tmp_path}/{line}\n"
+
+
+def test_figures_of_a_study_with_one_setting_and_without_accuracies(plot):
+    one = SUMMARY[(SUMMARY["weight_decay"] == 0) & (SUMMARY["dropout"] == 0)].drop(columns=["weight_decay", "dropout"])
+    for summary in (one, one.assign(validation_accuracy=None), SUMMARY.assign(validation_accuracy=None)):
+        done = plot("plot_pid_over_llid", summary=summary)
+        assert done.returncode == 0, done.stderr
+    some = SUMMARY.assign(validation_accuracy=SUMMARY["validation_accuracy"].where(SUMMARY["weight_decay"] < 0.1))
+    for summary in (some, SUMMARY.assign(validation_accuracy=None)):
+        done = plot("plot_pid", summary=summary)
+        assert done.returncode == 0, done.stderr

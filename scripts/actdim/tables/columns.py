@@ -11,6 +11,10 @@ SUMMARY_COLUMNS = ("study", "checkpoint", "estimator", *ID_MEASURES, *CHECKPOINT
 
 TARGETS = ["validation_accuracy", "generalization_gap"]  # that measures are to predict
 
+# What programs need of predictors.csv, and the columns that tell its rows apart.
+PREDICTORS_KEY = ("study", "sweep", "measure", "target")
+PREDICTORS_COLUMNS = (*PREDICTORS_KEY, "n", "spearman_r", "spearman_low", "spearman_high")
+
 ALL_RUNS = "all"  # in place of a sweep
 
 

@@ -5,6 +5,13 @@ import textwrap
 from actdim.tables.findings import WIDTH, listed
 from actdim.tables.measures import MEASURE_COLUMNS
 
+# What it reads of generalization.csv, and of generalization_comparisons.csv.
+READ = (
+    *("study", "measure", "target", "reason", "n_settings", "n_runs", "n_untrained", "smallest_correlation"),
+    *("psi", "psi_low", "psi_high", "psi_q", "gain", "gain_low", "gain_high", "gain_q"),
+    *("spearman_q", "partial_spearman_q", "sign_error_max", "sign_error_max_high", "sign_error_worst"),
+)
+READ_OF_COMPARISONS = ("study", "measure", "target", "other", "statistic", "difference_q")
 LEVEL = 0.05  # of adjusted p-values
 COIN = 0.5  # sign error of a measure that tells nothing
 

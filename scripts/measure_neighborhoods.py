@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from actdim import cli
+from actdim.errors import UserError
 from actdim.measures.neighborhoods import measure_neighborhoods
 from actdim.provenance import made_by
 from actdim.storage.activations_file import read_labels_and_predictions
@@ -27,11 +28,16 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
-    layers, sources = zip(*map(read_rows_and_lists, arguments.neighbors), strict=True)
-    previous = read_rows_and_lists(arguments.previous)[0] if arguments.previous else None
-    labels, predictions = read_labels_and_predictions(arguments.activations)
-    result = measure_neighborhoods(layers, previous, labels, predictions, sources[-1].get(METRICS_REASON))
-    about = {"source": sources[-1], "made_by": made_by(__file__, settings={}, libraries=("numpy", "h5py"))}
+    paths = [*arguments.neighbors, *([arguments.previous] if arguments.previous else [])]
+    lists, sources, sizes = zip(*map(read_rows_and_lists, paths), strict=True)
+    n, labels, predictions = read_labels_and_predictions(arguments.activations)
+    for path, size in zip(paths, sizes, strict=True):
+        if size != n:
+            raise UserError(f"{path}: neighbors of {size} samples; {arguments.activations} has {n}")
+    layers, source = lists[: len(arguments.neighbors)], sources[len(arguments.neighbors) - 1]
+    previous = lists[-1] if arguments.previous else None
+    result = measure_neighborhoods(layers, previous, labels, predictions, source.get(METRICS_REASON))
+    about = {"source": source, "made_by": made_by(__file__, settings={}, libraries=("numpy", "h5py"))}
     write_json(arguments.output, {**result, **about})
     print(result)
 

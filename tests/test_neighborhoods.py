@@ -130,6 +130,40 @@ def test_program_on_files_of_ones_own(stored, tmp_path):
         assert result["undefined"]["local_id_misclassified"] == "no logits are stored"
 
 
+@pytest.mark.parametrize(
+    ("labels", "logits", "line"),
+    [
+        (
+            np.zeros(40),
+            None,
+            "a.h5: /labels holds 40 labels; should be an integer for each of the 50 rows of the layers",
+        ),
+        (
+            np.zeros(60),
+            None,
+            "a.h5: /labels holds 60 labels; should be an integer for each of the 50 rows of the layers",
+        ),
+        (np.full(50, 0.5), None, "a.h5: /labels holds 0.5 in row 0; should be an integer for each of the 50 rows of"),
+        (np.full(50, b"cat"), None, "a.h5: /labels holds 50 labels of type text; should be an integer for each of the"),
+        (None, np.zeros((40, 3)), "a.h5: /logits has shape (40, 3); should be (50, classes)"),
+    ],
+)
+def test_labels_and_logits_of_other_samples(labels, logits, line, tmp_path):
+    points = np.random.default_rng(0).normal(size=(50, 3))
+    write_activations(tmp_path / "a.h5", {"x": points}, labels, logits)
+    files = {"neighbors": tmp_path / "n.h5", "activations": tmp_path / "a.h5", "output": tmp_path / "x.json"}
+    found = run_program("find_neighbors", activations=tmp_path / "a.h5", layer="x", output=tmp_path / "n.h5")
+    assert found.returncode == 0, found.stderr
+    done = run_program("measure_neighborhoods", **files)
+    assert done.stderr.startswith(f"measure_neighborhoods.py: {tmp_path}/{line}")
+    assert len(done.stderr.splitlines()) == 1
+    write_activations(tmp_path / "b.h5", {"x": points[:40]}, None, None)
+    done = run_program("measure_neighborhoods", **files | {"activations": tmp_path / "b.h5"})
+    assert (
+        done.stderr == f"measure_neighborhoods.py: {tmp_path}/n.h5: neighbors of 50 samples; {tmp_path}/b.h5 has 40\n"
+    )
+
+
 def test_what_is_not_taken_has_no_reason():
     rng = np.random.default_rng(0)
     layer, labels = lists(rng.normal(size=(50, 3))), rng.integers(2, size=50)

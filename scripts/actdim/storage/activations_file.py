@@ -48,19 +48,30 @@ def open_layer(path, layer):
 
 
 def read_labels_and_predictions(path):
-    """Return (labels (n,), predicted classes (n,)) of an activations file, each None where the file has none.
+    """Return (number of samples n, labels (n,), predicted classes (n,)) of an activations file.
 
-    The prediction is the class of the largest logit, -1 where a logit is not finite. Raises UserError as open_layer.
+    Labels or predictions are None where the file has none. The prediction is the class of the largest logit, -1 where a
+    logit is not finite. Raises UserError as open_layer, and where there is not an integer label, or a row of logits,
+    for each row of the layers.
     """
     with open_file(path) as (file, ours), damage(path):
+        layers = file.get("layers")
+        sizes = {data.shape[0] for data in layers.values()} if isinstance(layers, h5py.Group) else set()
+        if len(sizes) != 1:
+            raise UserError(f"{path}: should have /layers of as many rows each, a row for each sample")
+        (n,) = sizes
         labels = file["labels"][()] if isinstance(file.get("labels"), h5py.Dataset) else None
         if ours:
             require_sealed(file["labels"], labels)
+        if labels is not None:
+            labels = checked_labels(path, labels, n, f"should be an integer for each of the {n} rows of the layers")
         if not isinstance(file.get("logits"), h5py.Dataset):
-            return labels, None
+            return n, labels, None
+        if file["logits"].ndim != 2 or len(file["logits"]) != n:
+            raise UserError(f"{path}: /logits has shape {file['logits'].shape}; should be ({n}, classes)")
         sums = file["checksums/logits"][:] if ours else None
         logits = StoredLayer(path, file["logits"], sums)[:]
-        return labels, np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
+        return n, labels, np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
 
 
 def rows_by_class(path, layer, labels, n):
@@ -71,6 +82,12 @@ def rows_by_class(path, layer, labels, n):
     right = f"--by-class needs an integer for each of the {n} rows of /layers/{layer}"
     if labels is None:
         raise UserError(f"{path}: has no /labels; {right}")
+    labels = checked_labels(path, labels, n, right)
+    return [(int(label), np.flatnonzero(labels == label)) for label in np.unique(labels)]
+
+
+def checked_labels(path, labels, n, right):
+    """Return labels as int64; UserError that ends in `right` where they are not n integers (1.0 is one)."""
     if labels.shape != (n,):
         count = len(labels) if labels.ndim == 1 else f"an array {labels.shape} of"
         raise UserError(f"{path}: /labels holds {count} labels; {right}")
@@ -79,7 +96,7 @@ def rows_by_class(path, layer, labels, n):
     fractions = np.flatnonzero(~np.isfinite(labels) | (labels % 1 != 0)) if labels.dtype.kind == "f" else []
     if len(fractions):
         raise UserError(f"{path}: /labels holds {labels[fractions[0]]:g} in row {fractions[0]}; {right}")
-    return [(int(label), np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    return labels.astype(np.int64)
 
 
 def type_name(values):

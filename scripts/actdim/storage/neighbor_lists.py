@@ -85,15 +85,16 @@ def lists_at(path, place, found):
 
 
 def read_rows_and_lists(path):
-    """Return ((rows, indices, distances), source) of a neighbors file that is not by class.
+    """Return ((rows, indices, distances), source, n) of a neighbors file that is not by class.
 
-    rows: (m,) the samples that have lists, in whose order `indices` (m, k) counts. source: what the file says of them.
+    rows: (m,) the samples that have lists, in whose order `indices` (m, k) counts. source: what the file says of them;
+    n: the number of samples, copies included.
     Raises UserError as read_neighbors does, and where the file is by class.
     """
     groups, about = read_neighbors(path)
     if len(groups) != 1 or groups[0][0] is not None:
         raise UserError(f"{path}: holds neighbors within classes; should be those among all samples")
-    _, lists, _ = groups[0]
+    _, lists, report = groups[0]
     with open_file(path) as (file, ours), damage(path):
         rows = file["rows"][()] if ours else np.arange(len(lists.indices))
-    return (rows, lists.indices, lists.distances), about.get("source", {})
+    return (rows, lists.indices, lists.distances), about.get("source", {}), len(rows) + report.get("n_copies", 0)

@@ -70,3 +70,30 @@ rule estimate_pca:
     shell:
         "scripts/estimate_pca.py --activations {input.activations} --layer {wildcards.layer} {params.by_class}"
         " --output {output.id} > {log} 2>&1"
+
+
+# The null of LLID, by the estimator that tables and figures show.
+rule estimate_null:
+    input:
+        spectrum=expand(ID, estimator=PCA, allow_missing=True),
+    output:
+        null=f"{RUN}/null/{{samples}}/{{layer}}.json",
+    log:
+        f"{RUN}/logs/estimate_null/{{samples}}/{{layer}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/estimate_null/{{samples}}/{{layer}}.tsv"
+    conda:
+        "../envs/estimate.yaml"
+    resources:
+        mem_mb=mem_mb,
+        runtime=runtime,
+    params:
+        estimator=SHOWN_ESTIMATOR,
+        set=set_options(settings_that_count(CONFIG.estimators[SHOWN_ESTIMATOR])),
+        search=lambda w: search_options(STUDIES[w.study].neighbors, w.samples),
+        code=code_digest("estimate_null.py", ESTIMATORS.get(SHOWN_ESTIMATOR, "actdim.estimators.pca:pca")),
+    message:
+        "Estimating the null of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
+    shell:
+        "scripts/estimate_null.py --spectrum {input.spectrum} --estimator {params.estimator} {params.set}"
+        " {params.search} --output {output.null} > {log} 2>&1"

@@ -208,7 +208,7 @@ def test_what_is_missing_is_made_again_and_no_more(there, done_mnist):
     shutil.rmtree(done_mnist.folder / "results/tables")
     expected["tabulate_training"] = 1
     for folder, jobs in (
-        ("id", {"estimate_id": 3, "estimate_pca": 1}),
+        ("id", {"estimate_id": 3, "estimate_pca": 1, "estimate_null": 1}),
         ("neighborhoods", {"measure_neighborhoods": 1}),
         ("neighbors", {"find_neighbors": 3}),
         ("activations", {"dump_activations": 1}),

@@ -78,8 +78,8 @@ def test_every_measure_is_a_column_and_empty_where_it_was_not_taken():
     table = measures.measures_table(summarized(), "twonn", [])
     assert list(table) == [
         *("study", "weight_decay", "dropout", "seed", "checkpoint", "estimator"),
-        *("llid", "pid", "pid_over_llid", "train_llid", "train_pid", "train_pid_over_llid"),
-        *(*SPECTRUM, *NEIGHBORHOODS, *ABLATION, "functional_dimension_over_bound", *NORMS),
+        *("llid", "pid", "pid_over_llid", "train_llid", "train_pid", "train_pid_over_llid", "llid_over_null"),
+        *("id_null", *SPECTRUM, *NEIGHBORHOODS, *ABLATION, "functional_dimension_over_bound", *NORMS),
         *("weight_norm", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss"),
         *("generalization_gap", "reason"),
     ]
@@ -99,7 +99,7 @@ def test_probes_join_the_row_of_their_run_and_checkpoint():
     row = table[table["mean_selectivity"].notna()]
     assert row[["weight_decay", "dropout", "seed", "checkpoint"]].to_numpy().tolist() == [[0.01, 0, 1, 2]]
     assert row[[*measures.OTHER_COLUMNS]].to_numpy()[0] == pytest.approx(
-        [7.5, 8, 3, 20, np.nan, *[np.nan] * 6, 0.4, 0.9, 0.25, 0.1, *[np.nan] * 9], nan_ok=True
+        [np.nan, 7.5, 8, 3, 20, np.nan, *[np.nan] * 6, 0.4, 0.9, 0.25, 0.1, *[np.nan] * 9], nan_ok=True
     )
     assert row["reason"].item().startswith("alpha-ReQ: 9 eigenvalues, fewer than 20")
     assert row["llid"].item() == pytest.approx(9.7)

@@ -18,7 +18,7 @@ BEHIND_SUMMARY = {"tabulate_measures": 1, **BEHIND_MEASURES}
 BEHIND_ESTIMATES = {"tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1, "plot_scale_check": 1, **BEHIND_SUMMARY}
 BEHIND_NEIGHBORS = {"estimate_id": 9, "measure_neighborhoods": 3, **BEHIND_ESTIMATES}
 BEHIND_SEARCH = {"find_neighbors": 9, **BEHIND_NEIGHBORS}
-BEHIND_DUMPS = {"estimate_pca": 3, **BEHIND_SEARCH}
+BEHIND_DUMPS = {"estimate_pca": 3, "estimate_null": 3, **BEHIND_SEARCH}
 BEHIND_TRAINING = {"dump_activations": 3, "tabulate_training": 1, **BEHIND_DUMPS}
 
 
@@ -285,6 +285,7 @@ def test_another_study(done):
         "dump_activations": 1,
         "find_neighbors": 3,
         "estimate_pca": 1,
+        "estimate_null": 1,
         "measure_neighborhoods": 1,
         "estimate_id": 3,
     }

@@ -52,6 +52,7 @@ RULES = {
             "find_neighbors",
             "estimate_id",
             "estimate_pca",
+            "estimate_null",
             "measure_neighborhoods",
             "measure_directions",
             "measure_functional_dimension",

@@ -27,8 +27,11 @@ GRID = {RUN: 0, "middle": 0.01, "strong": 0.1}
 STAGES = [f"{run}/to~{until}" for run in GRID for until in (1, 2)]
 LAST = f"{RUN}/to~2/00002.pt"
 IDS = [f"{run}/{of}-{layer}.json" for run in GRID for of in ("twonn", "pca") for layer in ("hidden1", "hidden2")]
-PROBES = [f"{RUN}/{probe}.json" for probe in ("pca-hidden2", "neighborhoods", "directions", "dimension", "norms")]
+PROBES = [
+    f"{RUN}/{probe}.json" for probe in ("pca-hidden2", "null", "neighborhoods", "directions", "dimension", "norms")
+]
 NEIGHBORHOODS = f"measure_neighborhoods --neighbors {RUN}/n.h5 --activations {RUN}/a.h5 --output out/neighborhoods.json"
+NULL = f"estimate_null --spectrum {RUN}/pca-hidden2.json --estimator twonn --output out/null.json"
 TABLES = "--id out/id.csv --summary out/summary.csv --correlations out/correlations.csv"
 FIGURE = "--study tiny --estimator twonn --svg out/x.svg --png out/x.png"
 MEASURES = "tabulate_measures --summary tables/summary.csv --estimator twonn --output out/measures.csv"
@@ -49,6 +52,7 @@ READERS = [
     (f"{RUN}/a.h5", f"estimate_pca --activations {RUN}/a.h5 --layer input --by-class --output out/x.json"),
     (f"{RUN}/n.h5", f"estimate_id --neighbors {RUN}/n.h5 --estimator twonn --output out/x.json"),
     (f"{RUN}/c.h5", f"estimate_id --neighbors {RUN}/c.h5 --estimator mle --output out/x.json"),
+    (f"{RUN}/pca-hidden2.json", NULL),
     (f"{RUN}/n.h5", NEIGHBORHOODS),
     (f"{RUN}/a.h5", NEIGHBORHOODS),
     (f"{RUN}/twonn-hidden2.json", f"tabulate_id {TABLES}", *IDS),
@@ -103,6 +107,7 @@ def made(tmp_path_factory):
             do(f"estimate_id --neighbors {name}/n.h5 --estimator twonn --output {name}/twonn-{layer}.json")
             do(f"estimate_pca {search} --output {name}/pca-{layer}.json")
     do(f"find_neighbors --activations {RUN}/a.h5 --layer hidden2 --by-class --output {RUN}/c.h5")
+    do(NULL.replace("out/", f"{RUN}/"))
     do(NEIGHBORHOODS.replace("out/", f"{RUN}/"))
     do(f"measure_directions --checkpoint {LAST} --layer hidden2 --set orders=2 --output {RUN}/directions.json")
     do(f"measure_functional_dimension --checkpoint {LAST} --set samples=3 --output {RUN}/dimension.json")

@@ -81,6 +81,15 @@ SPECTRUM = Measure(
     last_layer=True,
 )
 
+NULL = Measure(
+    "null",
+    rule="estimate_null",
+    path="null/{samples}/{layer}.json",
+    columns={"id_null": "null of LLID"},
+    values=lambda result: {"id_null": result["id_null"]},
+    last_layer=True,
+)
+
 NEIGHBORHOODS = Measure(
     "neighborhoods",
     rule="measure_neighborhoods",
@@ -117,4 +126,6 @@ NORMS = Measure(
     work=work.norms,
 )
 
-MEASURES = {measure.name: measure for measure in (SPECTRUM, NEIGHBORHOODS, DIRECTIONS, FUNCTIONAL_DIMENSION, NORMS)}
+MEASURES = {
+    measure.name: measure for measure in (NULL, SPECTRUM, NEIGHBORHOODS, DIRECTIONS, FUNCTIONAL_DIMENSION, NORMS)
+}

@@ -19,6 +19,7 @@ MEASURE_COLUMNS = {
     "train_llid": "training LLID",
     "train_pid": "training PID",
     "train_pid_over_llid": "training PID / LLID",
+    "llid_over_null": "LLID / its null",
     **OTHER_COLUMNS,
     "weight_norm": "weight norm",
 }
@@ -35,7 +36,8 @@ def measures_table(summary, estimator, results):
     training split, in studies that measure it.
     results: the contents of the result files of the other measures; see measures.table. Where a measure has results of
     several layers, the table has the mean over those with a value.
-    Missing values are empty; `reason` names them and says why. generalization_gap is train_accuracy -
+    Missing values are empty; `reason` names them and says why. id_null is the null of LLID (see measures.null);
+    generalization_gap is train_accuracy -
     validation_accuracy.
     Raises UserError where summary has no rows of the estimator.
     """
@@ -44,6 +46,7 @@ def measures_table(summary, estimator, results):
     ids, others = summary_rows(summary, estimator, order), result_rows(results, order)
     reasons = join_reasons(pd.concat([ids.pop("reason"), others.pop("reason")]))
     table = ids.combine_first(others).assign(reason=reasons)
+    table["llid_over_null"] = table["llid"] / table["id_null"]
     table["generalization_gap"] = table["train_accuracy"] - table["validation_accuracy"]
     metrics = [metric for metric in CHECKPOINT_METRICS if metric not in MEASURE_COLUMNS]
     table = table[[*order, "estimator", *MEASURE_COLUMNS, *metrics, "generalization_gap", "reason"]]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from actdim.activations.limits import BATCH as DUMPED_AT_ONCE
 from actdim.datasets.dataset import data_set, full_data_set
 from actdim.estimators.pca import CHUNK_BYTES as PCA_CHUNK
+from actdim.measures.null import DRAWN_POINTS, MOST_DRAWS
 from actdim.measures.table import MEASURES
 from actdim.models.summary import ModelSummary, summarize_model
 from actdim.names import BY_CLASS
@@ -193,6 +194,15 @@ def estimate_id(workload, samples):
     return shared_request(NUMPY, 32 * n * k, seconds=SLOWER * (2 + 2e-6 * n * k))
 
 
+def estimate_null(workload, samples, layer):
+    """Request for Gaussian points with as many features as the layer, a search for their neighbors, and an estimate."""
+    n, features = n_points(workload, samples), workload.model.layers[layer]
+    draws = min(MOST_DRAWS, max(1, DRAWN_POINTS // n))
+    searching = find_neighbors(workload, samples, layer).mem_mb * 1e6 / MARGIN
+    seconds = SLOWER * (2 + draws * neighbors.expected_seconds(neighbors.exact, n, features))
+    return shared_request(searching, 8 * n * min(n, features), seconds=seconds)
+
+
 def measure_neighborhoods(workload, samples):
     """Request for the lists of all layers, and what two of them have in common."""
     n, k, layers = n_points(workload, samples), workload.study.neighbors.k, len(workload.model.layers)
@@ -220,7 +230,7 @@ def take_measure(workload, layer=None, *, measure):
 
 
 MEASURED = {measure.rule: measure for measure in MEASURES.values() if measure.work}
-OF_RUNS = (train, dump_activations, find_neighbors, estimate_id, estimate_pca, measure_neighborhoods)
+OF_RUNS = (train, dump_activations, find_neighbors, estimate_id, estimate_pca, estimate_null, measure_neighborhoods)
 JOBS = {job.__name__: job for job in OF_RUNS}
 WILDCARDS = {rule: list(inspect.signature(job).parameters)[1:] for rule, job in JOBS.items()}
 for rule, measure in MEASURED.items():

@@ -1,0 +1,68 @@
+#!/usr/bin/env python
+"""Estimate the ID of Gaussian points with the number and the spectrum of a layer's activations."""
+
+import argparse
+from pathlib import Path
+
+from actdim import cli, plugins
+from actdim.cli import add_set, read_set
+from actdim.errors import UserError
+from actdim.estimators import result
+from actdim.measures.null import estimate_null
+from actdim.names import PCA
+from actdim.neighbors import search
+from actdim.neighbors.settings import Neighbors
+from actdim.provenance import made_by, settings_that_count
+from actdim.storage.json_files import write_json
+from actdim.storage.neighbor_lists import Lists
+from actdim.study.config import ESTIMATORS
+from actdim.tables.results import read_result
+from actdim.validation import Settings, check
+
+
+def main():
+    parser, defaults = argparse.ArgumentParser(description=__doc__), Neighbors()
+    parser.add_argument("--spectrum", required=True, type=Path, help="a JSON file of estimate_pca.py")
+    parser.add_argument("--estimator", required=True, choices=list(ESTIMATORS))
+    add_set(parser, "a setting of the estimator: fraction=0.9")
+    parser.add_argument(
+        "--method", choices=list(search.METHODS), default=defaults.method, help="(default: %(default)s)"
+    )
+    parser.add_argument("--k", type=int, default=defaults.k, help="neighbors of every point (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="of everything random (default: %(default)s)")
+    parser.add_argument("--output", required=True, type=Path, help="the JSON file")
+    arguments = parser.parse_args()
+
+    function = plugins.load_function(ESTIMATORS, arguments.estimator)
+    schema = plugins.settings_model(ESTIMATORS, arguments.estimator, Settings)
+    settings = check(schema, read_set(arguments.set), f"--estimator {arguments.estimator}: --set")
+    neighbors = Neighbors(method=arguments.method, k=arguments.k, seed=arguments.seed)
+
+    def estimate(points):
+        if arguments.estimator == PCA:
+            return result.estimate(len(points), function, points)
+        indices, distances, report = search.find_neighbors(points, **neighbors.model_dump())
+        if "reason" in report:
+            return result.without(len(points), report["reason"])
+        return result.estimate(len(points), function, Lists(distances, indices, {}), **settings.model_dump())
+
+    spectrum = read_result(arguments.spectrum, ["estimate_pca.py"], {})
+    if "classes" in spectrum:
+        raise UserError(f"{arguments.spectrum}: of each class by itself; should be of all classes together")
+    if spectrum["id"] is None:
+        null = {"id_null": None, "draws": 0, "reason": spectrum["reason"]}
+    else:
+        null = estimate_null(spectrum["eigenvalues"], spectrum["n_points"], estimate, neighbors.seed)
+    print(null)
+    counted = {**settings_that_count(settings), **settings_that_count(neighbors)}
+    about = {
+        "estimator": arguments.estimator,
+        "settings": settings.model_dump(),
+        "source": spectrum["source"],
+        "made_by": made_by(__file__, ESTIMATORS[arguments.estimator], settings=counted, libraries=("numpy", "scipy")),
+    }
+    write_json(arguments.output, {**null, **about})
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -40,14 +40,23 @@ def main():
 
 
 def training_scalars(folders):
-    """Return [(epoch or step, tag, value)] of the folders' metrics.csv: train_loss as train/loss, learning_rate."""
+    """Return [(epoch or step, tag, value)] of the folders' metrics.csv: train_loss as train/loss, learning_rate.
+
+    Values that are missing for a reason are left out; those of a training that diverged are nan.
+    """
     tables = [read_csv(folder / "metrics.csv", remedy=repair_advice(folder)) for folder in folders]
     return [
         (int(checkpoint), column.replace("train_", "train/").replace("validation_", "validation/"), value)
         for table in tables
         for column in table.columns[1:].drop("reason", errors="ignore")
-        for checkpoint, value in zip(table.iloc[:, 0], table[column], strict=True)
+        for checkpoint, value, reason in zip(table.iloc[:, 0], table[column], reasons_in(table), strict=True)
+        if pd.notna(value) or pd.isna(reason)
     ]
+
+
+def reasons_in(table):
+    """Return the column `reason` of metrics.csv, or one without values."""
+    return table["reason"] if "reason" in table else [None] * len(table)
 
 
 def measured_scalars(estimates):

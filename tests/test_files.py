@@ -7,11 +7,16 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from actdim import registry
+from actdim.datasets import imagefolder
 from actdim.errors import UserError
 from actdim.storage import watched_files
 from actdim.storage.watched_files import content_digests
+from actdim.study.study import load_config_and_studies
 from actdim.training.settings import run_settings_that_count
+from actdim.workflow import checked_config
+from conftest import STUDY as TINY
 from conftest import dataset_settings
 from image_files import write_mnist
 from PIL import Image
@@ -139,6 +144,27 @@ def test_jobs_refuse_files_other_than_those_planned_with(own):
     assert dump.returncode == 0, dump.stderr
 
 
+def test_jobs_on_a_cluster_know_the_files_that_were_planned_with(tmp_path, monkeypatch):
+    """What is kept for them has the digests from when Snakemake started, however long they wait."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (".snakemake", "studies"):
+        (tmp_path / folder).mkdir()
+    write_points(tmp_path, seed=0)
+    study = {**TINY, "dataset": {**TINY["dataset"], "files": ["points"]}}
+    (tmp_path / "studies/tiny.yaml").write_text(yaml.safe_dump(study))
+    config = {"studies": ["tiny"], "estimators": {"twonn": {}}}
+    checked = load_config_and_studies(config)
+    checked_config.keep(config, *checked)
+    write_points(tmp_path, seed=1)
+    watched_files.content_digest.cache_clear()
+    before, planned, now = (
+        studies["tiny"].runs["weight_decay~0/seed~0"].counted["files"]
+        for _, studies in (checked, checked_config.kept(config), load_config_and_studies(config))
+    )
+    assert list(now) == ["points"]
+    assert planned == before != now
+
+
 @pytest.fixture
 def digest(tmp_path, monkeypatch):
     """Return a function that gives the digests of what settings name, as another process would find them."""
@@ -147,16 +173,10 @@ def digest(tmp_path, monkeypatch):
 
     def digest(**sections):
         watched_files.content_digest.cache_clear()
-        registry_of_images().cache_clear()
+        imagefolder.list_images.cache_clear()
         return content_digests(sections)
 
     return digest
-
-
-def registry_of_images():
-    from actdim.datasets import imagefolder
-
-    return imagefolder.list_images
 
 
 def write_pictures(folder):

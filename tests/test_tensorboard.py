@@ -1,6 +1,7 @@
 """Event files: TensorBoard's own reader finds the values of the tables in them, and nothing depends on them."""
 
 import copy
+import importlib
 
 import pandas as pd
 import pytest
@@ -80,3 +81,16 @@ def test_stages_splits_classes_and_estimators(project):
 def test_no_event_file_unless_asked_for(finished):
     assert event_files(finished) == []
     assert "write_events" not in finished.run("snakemake", "-n", "--forceall", "--quiet", "reason").stdout
+
+
+def test_values_that_mean_nothing_are_left_out_and_those_that_diverged_are_not(tmp_path):
+    (tmp_path / "metrics.csv").write_text(
+        "epoch,learning_rate,train_loss,reason\n0,0.1,nan,losses and accuracies: the classifier is untrained\n"
+        "1,0.1,2.5,\n2,0.1,nan,\n"
+    )
+    scalars = importlib.import_module("write_events").training_scalars([tmp_path])
+    assert [(unit, tag, repr(value)) for unit, tag, value in scalars] == [
+        *((unit, "learning_rate", "0.1") for unit in range(3)),
+        (1, "train/loss", "2.5"),
+        (2, "train/loss", "nan"),
+    ]

@@ -88,7 +88,7 @@ def measure_reading(folder):
     values = np.random.default_rng(0).standard_normal(READ, dtype=np.float32).astype(np.float16)
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         path = Path(inside) / "activations.h5"
-        with hdf5.create(path, values.nbytes) as file:
+        with hdf5.create_file(path, values.nbytes) as file:
             file["x"] = values
         import_numba()  # as a search does, so that float_columns uses it
         checksums = row_checksums(values)

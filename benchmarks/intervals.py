@@ -25,7 +25,7 @@ from actdim.estimators.mle import mle
 from actdim.estimators.twonn import twonn
 from actdim.estimators.twonn_fit import twonn_fit
 from actdim.neighbors.search import find_neighbors
-from actdim.storage.neighbor_lists import Lists
+from actdim.storage.neighbor_lists import NeighborLists
 
 DIMENSIONS = (2, 5, 10, 20)
 ESTIMATORS = (twonn, twonn_fit, gride, mle)
@@ -52,7 +52,7 @@ def draw(dimension, draws, points):
         data = np.random.default_rng([dimension, number]).normal(size=(points, dimension))
         indices, distances, _ = find_neighbors(data, "exact", K)
         for estimator in ESTIMATORS:
-            estimate = estimator(Lists(distances, indices, {}))
+            estimate = estimator(NeighborLists(distances, indices, {}))
             drawn[estimator.__name__].append([estimate[key] for key in ("id", "low", "high")])
     return {name: np.array(estimates) for name, estimates in drawn.items()}
 

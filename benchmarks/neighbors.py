@@ -129,11 +129,11 @@ def actdim(path):
     """The two nearest neighbors by `auto`, and TwoNN."""
     from actdim.estimators.twonn import twonn
     from actdim.neighbors.search import find_neighbors
-    from actdim.storage.neighbor_lists import Lists
+    from actdim.storage.neighbor_lists import NeighborLists
 
     def call(points):
         indices, distances, report = find_neighbors(points, "auto", 2)
-        return {"id": twonn(Lists(distances, indices, {}))["id"], "recall": report["recall"]}
+        return {"id": twonn(NeighborLists(distances, indices, {}))["id"], "recall": report["recall"]}
 
     with h5py.File(path) as file:
         return timed(call, file["layers/x"])
@@ -145,11 +145,11 @@ def actdim_all(path):
     from actdim.estimators.twonn_fit import twonn_fit
     from actdim.neighbors import decimation
     from actdim.neighbors.search import find_neighbors
-    from actdim.storage.neighbor_lists import Lists
+    from actdim.storage.neighbor_lists import NeighborLists
 
     def call(points):
         indices, distances, report = find_neighbors(points, "auto", 32)
-        lists = Lists(distances, indices, decimation.decimate(points, indices, distances))
+        lists = NeighborLists(distances, indices, decimation.decimate(points, indices, distances))
         twonn_fit(lists)
         return {"id": twonn(lists)["id"], "recall": report["recall"]}
 

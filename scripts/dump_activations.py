@@ -39,12 +39,12 @@ def main():
         ),
     }
     samples = on_device(split, data_set(trained.settings.dataset), trained.device)
-    single = dump(
+    float32_layers = dump(
         arguments.output, trained.model, samples, split.index, layers, attributes, arguments.dtype == "float32"
     )
     print(f"{len(split.labels)} samples of {arguments.split}, layers {', '.join(layers)}")
-    for layer in sorted(single):
-        print(f"{layer}: stored as float32, for float16 would lose too much")
+    for layer in sorted(float32_layers):
+        print(f"{layer}: stored as float32")
 
 
 if __name__ == "__main__":

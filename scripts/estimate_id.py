@@ -32,7 +32,7 @@ def main():
     results = [
         (label, estimate_group(estimator, lists, report, settings.model_dump())) for label, lists, report in groups
     ]
-    result.write(
+    result.write_estimates(
         arguments.output,
         results,
         estimator=arguments.estimator,
@@ -51,7 +51,7 @@ def estimate_group(estimator, lists, report, settings):
     """Return the estimate from the lists of all points or of a class."""
     n, reported = len(lists.distances), {key: report.get(key) for key in REPORTED}
     if "reason" in report:
-        return result.without(n, report["reason"]) | reported
+        return result.missing_estimate(n, report["reason"]) | reported
     return result.estimate(n, estimator, lists, **settings) | reported
 
 

@@ -14,7 +14,7 @@ from actdim.neighbors import search
 from actdim.neighbors.settings import Neighbors
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
-from actdim.storage.neighbor_lists import Lists
+from actdim.storage.neighbor_lists import NeighborLists
 from actdim.study.config import ESTIMATORS
 from actdim.tables.results import read_result
 from actdim.validation import Settings, check
@@ -43,8 +43,8 @@ def main():
             return result.estimate(len(points), function, points)
         indices, distances, report = search.find_neighbors(points, **neighbors.model_dump())
         if "reason" in report:
-            return result.without(len(points), report["reason"])
-        return result.estimate(len(points), function, Lists(distances, indices, {}), **settings.model_dump())
+            return result.missing_estimate(len(points), report["reason"])
+        return result.estimate(len(points), function, NeighborLists(distances, indices, {}), **settings.model_dump())
 
     spectrum = read_result(arguments.spectrum, ["estimate_pca.py"], {})
     if "classes" in spectrum:

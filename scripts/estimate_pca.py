@@ -23,9 +23,9 @@ def main():
         if not arguments.by_class:
             results = [(None, result.estimate(len(points), pca, points))]
         else:
-            parts = rows_by_class(arguments.activations, arguments.layer, labels, len(points))
-            results = [(label, result.estimate(len(rows), pca, points[rows])) for label, rows in parts]
-    result.write(
+            classes = rows_by_class(arguments.activations, arguments.layer, labels, len(points))
+            results = [(label, result.estimate(len(rows), pca, points[rows])) for label, rows in classes]
+    result.write_estimates(
         arguments.output,
         results,
         estimator="pca",

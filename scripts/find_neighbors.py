@@ -14,8 +14,8 @@ from actdim.neighbors.settings import Neighbors
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.activations_file import open_layer, rows_by_class
 from actdim.storage.atomic import atomic_write
-from actdim.storage.hdf5 import create
-from actdim.storage.neighbor_lists import seal_neighbors, write_lists
+from actdim.storage.hdf5 import create_file
+from actdim.storage.neighbor_lists import complete_file, write_lists
 
 
 def main():
@@ -38,13 +38,14 @@ def main():
         classes = (
             rows_by_class(arguments.activations, arguments.layer, labels, len(points)) if arguments.by_class else None
         )
-        with atomic_write(arguments.output) as beside, create(beside, 8 * len(points) * (arguments.k + 2)) as file:
+        size = 8 * len(points) * (arguments.k + 2)
+        with atomic_write(arguments.output) as temporary, create_file(temporary, size) as file:
             if arguments.by_class:
                 for label, rows in classes:
                     write_neighbors(points[rows], rows, file.create_group(f"classes/{label}"), settings)
             else:
                 write_neighbors(points, np.arange(len(points)), file, settings)
-            seal_neighbors(
+            complete_file(
                 file,
                 {
                     "seed": arguments.seed,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from actdim.activations.dump import dump
-from actdim.activations.float16 import halve, surely_fit
+from actdim.activations.float16 import as_float16, surely_fits
 from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import on_device
 from actdim.errors import UserError
@@ -13,7 +13,7 @@ from actdim.estimators.twonn import twonn
 from actdim.models.layers import forward, layer_names
 from actdim.neighbors.search import find_neighbors
 from actdim.storage.activations_file import open_layer
-from actdim.storage.neighbor_lists import Lists
+from actdim.storage.neighbor_lists import NeighborLists
 from torch import nn
 
 
@@ -129,7 +129,7 @@ def test_values_that_float16_would_blur_are_kept(model, tmp_path, scale, offset)
 
 def test_what_fits_float16_is_known_at_a_glance_or_by_looking_closer(monkeypatch):
     """Against the rounding error, summed in float64."""
-    monkeypatch.setattr("actdim.activations.float16.CACHED", 1000)  # three rows at a time
+    monkeypatch.setattr("actdim.activations.float16.CACHE_VALUES", 1000)  # three rows at a time
     drawn = np.random.default_rng(0).normal(size=(50, 300)).astype(np.float32)
     seen = set()
     for scale in np.geomspace(1e-8, 1e6, 29, dtype=np.float32):
@@ -138,8 +138,8 @@ def test_what_fits_float16_is_known_at_a_glance_or_by_looking_closer(monkeypatch
             with np.errstate(over="ignore"):
                 lost = np.square(values.astype(np.float16).astype(float) - values).sum()
             fits = lost <= 1e-6 * np.square(values - values.mean(0, dtype=float)).sum()
-            at_a_glance = surely_fit(torch.from_numpy(values))
-            assert halve(torch.from_numpy(values)).fits == fits
+            at_a_glance = surely_fits(torch.from_numpy(values))
+            assert as_float16(torch.from_numpy(values)).fits == fits
             assert fits or not at_a_glance
             seen.add((bool(fits), at_a_glance))
     assert seen == {(True, True), (True, False), (False, False)}
@@ -180,9 +180,9 @@ def damaged(path, change):
     ("change", "message"),
     [
         (lambda path: path.unlink(), "no such file"),
-        (lambda path: path.write_bytes(b""), "not a whole HDF5 file"),
-        (lambda path: path.write_bytes(path.read_bytes()[:500]), "not a whole HDF5 file"),
-        (lambda path: h5py.File(path, "a").attrs.update(format=0), "has format 0, not 2"),
+        (lambda path: path.write_bytes(b""), "not a complete HDF5 file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:500]), "not a complete HDF5 file"),
+        (lambda path: h5py.File(path, "a").attrs.update(format=0), "format 0, not 2"),
         (lambda path: h5py.File(path, "w").close(), "no layer 'x'; it has no /layers"),
     ],
 )
@@ -217,7 +217,7 @@ def stored(points, tmp_path):
 def id_of(points):
     """Return the ID of points by TwoNN."""
     indices, distances, _ = find_neighbors(points, "exact", 2)
-    return twonn(Lists(distances, indices, {}))["id"]
+    return twonn(NeighborLists(distances, indices, {}))["id"]
 
 
 @pytest.mark.parametrize("width", [128, 2048])

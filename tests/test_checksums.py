@@ -16,13 +16,13 @@ from actdim.threads import import_numba
 
 def store(path, values):
     """Write a layer x as actdim does."""
-    with hdf5.create(path) as file:
-        hdf5.note(file, {"format": hdf5.FORMAT, "study": "tiny"})
-        hdf5.seal(file)
+    with hdf5.create_file(path) as file:
+        hdf5.write_attributes(file, {"format": hdf5.FORMAT, "study": "tiny"})
+        hdf5.write_checksum(file)
         labels = np.zeros(len(values), int)
         file["labels"], file["layers/x"] = labels, values
-        hdf5.seal(file["labels"], labels)
-        activations_file.seal_rows(file["layers/x"], row_checksums(values))
+        hdf5.write_checksum(file["labels"], labels)
+        activations_file.write_row_checksums(file["layers/x"], row_checksums(values))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -94,9 +94,7 @@ def test_a_file_of_someone_else_needs_no_checksum_but_ours_does(tmp_path):
         with h5py.File(tmp_path / "x.h5", "a") as file:
             lost(file)
         with (
-            pytest.raises(
-                UserError, match=r"not a whole HDF5 file .*; if it is one of actdim's, delete it and run snake"
-            ),
+            pytest.raises(UserError, match=r"not a complete HDF5 file .*; if actdim made it, delete it and run snake"),
             activations_file.open_layer(tmp_path / "x.h5", "x"),
         ):
             pass

@@ -13,7 +13,7 @@ from actdim.estimators.twonn import twonn
 from actdim.estimators.twonn_fit import twonn_fit
 from actdim.neighbors.copies import find_distinct_neighbors
 from actdim.neighbors.lists_of_others import usual_lists
-from actdim.storage.neighbor_lists import Lists
+from actdim.storage.neighbor_lists import NeighborLists
 from conftest import ROOT
 from scipy.spatial import cKDTree
 
@@ -27,9 +27,9 @@ def points_of_dimension_5(n, seed=0):
 
 
 def lists_of(points, method="exact"):
-    """Return (rows, Lists, report) of the distinct points."""
+    """Return (rows, NeighborLists, report) of the distinct points."""
     rows, _, indices, distances, report = find_distinct_neighbors(points, method, 32)
-    return rows, Lists(distances, indices, {}), report
+    return rows, NeighborLists(distances, indices, {}), report
 
 
 @pytest.mark.parametrize("method", ["exact", "pynndescent"])
@@ -83,17 +83,17 @@ def test_the_point_itself_first_is_dropped():
     distances, indices = others(points)
     _, expected, _ = lists_of(points)
     for order in (slice(None), slice(None, None, -1)):  # sorted or not
-        found, report = usual_lists(Lists(distances[:, order], indices[:, order], {}), {}, "lists.h5")
+        found, report = usual_lists(NeighborLists(distances[:, order], indices[:, order], {}), {}, "lists.h5")
         assert np.array_equal(found.indices, expected.indices[:, :15])
         assert report["n_copies"] == 0
-    assert gride(found)["id"] == pytest.approx(gride(Lists(found.distances, found.indices, {}))["id"])
+    assert gride(found)["id"] == pytest.approx(gride(NeighborLists(found.distances, found.indices, {}))["id"])
     assert gride(found)["id"] == pytest.approx(5, rel=0.1)
 
 
 def test_copies_in_lists_of_others_are_left_out():
     distinct = points_of_dimension_5(500)
     distances, indices = others(np.concatenate([distinct, distinct[:50]]))
-    found, report = usual_lists(Lists(distances, indices, {}), {}, "lists.h5")
+    found, report = usual_lists(NeighborLists(distances, indices, {}), {}, "lists.h5")
     assert report["n_copies"] == 50
     _, expected, _ = lists_of(distinct)
     width = found.indices.shape[1]
@@ -114,7 +114,7 @@ def test_copies_in_lists_of_others_are_left_out():
 def test_wrong_lists_of_others_are_one_line(change, message):
     distances, indices = change(*others(points_of_dimension_5(500)))
     with pytest.raises(UserError, match=message):
-        usual_lists(Lists(distances, indices, {}), {}, "lists.h5")
+        usual_lists(NeighborLists(distances, indices, {}), {}, "lists.h5")
 
 
 def test_programs_count_copies(tmp_path):

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 from actdim.estimators import gride, mle, pca, spectrum, twonn, twonn_fit
-from actdim.estimators.result import NoEstimate
+from actdim.estimators.ratios import NoEstimate
 from actdim.neighbors import decimation
 from actdim.neighbors.search import find_neighbors
-from actdim.storage.neighbor_lists import Lists
+from actdim.storage.neighbor_lists import NeighborLists
 from scipy import optimize, stats
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
@@ -20,22 +20,22 @@ every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=
 
 def lists(points, k=32):
     """Return the neighbors by scikit-learn, in float64."""
-    return Lists(*NearestNeighbors(n_neighbors=min(k, len(points) - 1)).fit(points).kneighbors(), {})
+    return NeighborLists(*NearestNeighbors(n_neighbors=min(k, len(points) - 1)).fit(points).kneighbors(), {})
 
 
 def of(distances):
-    """Return Lists with these distances; the indices do not matter."""
-    return Lists(distances, np.zeros(distances.shape, dtype=int), {})
+    """Return NeighborLists with these distances; the indices do not matter."""
+    return NeighborLists(distances, np.zeros(distances.shape, dtype=int), {})
 
 
 def pareto(n, d, seed=0):
-    """Return Lists of two neighbors whose ratios are independent and follow TwoNN's law exactly."""
+    """Return NeighborLists of two neighbors whose ratios are independent and follow TwoNN's law exactly."""
     mu = np.random.default_rng(seed).pareto(d, n) + 1
     return of(np.stack([np.ones(n), mu], axis=1))
 
 
 def poisson(n, d, k, seed=0):
-    """Return Lists of k neighbors, independent between points: volumes r^d are sums of exponential spacings."""
+    """Return NeighborLists of k neighbors, independent between points: volumes r^d are sums of exponential spacings."""
     return of(np.random.default_rng(seed).exponential(size=(n, k)).cumsum(axis=1) ** (1 / d))
 
 
@@ -160,7 +160,7 @@ def test_gride_interval_covers_at_its_level(n1):
     for _ in range(1000):
         distances = np.ones((1000, 2 * n1))
         distances[:, :n1] = rng.beta(n1, n1, size=(1000, 1)) ** (1 / 7.0)
-        draws.append(gride.at_scale(distances, n1))
+        draws.append(gride.estimate_at_scale(distances, n1))
     assert share_held(draws, 7.0) == pytest.approx(0.95, abs=sampling_error(0.95, 1000))
 
 
@@ -228,9 +228,9 @@ def test_sphere_and_swiss_roll(estimator):
 
 
 def decimated_lists(points):
-    """Return the Lists of points as a run makes them, with the lists of fewer points."""
+    """Return the NeighborLists of points as a run makes them, with the lists of fewer points."""
     indices, distances, _ = find_neighbors(points, "exact", 32)
-    return Lists(distances, indices, decimation.decimate(points, indices, distances))
+    return NeighborLists(distances, indices, decimation.decimate(points, indices, distances))
 
 
 @pytest.mark.parametrize("estimator", [twonn.twonn, twonn_fit.twonn_fit], ids=["twonn", "twonn_fit"])
@@ -242,7 +242,11 @@ def test_fewer_points_of_a_clean_manifold_have_the_same_dimension(estimator):
     assert [of_part["points"] for of_part in result["decimated"]] == [2000, 1000, 500]
     for of_part in result["decimated"]:
         distances = lists(points[np.sort(order[: of_part["points"]])], k=2).distances
-        anew = twonn.likeliest(distances, 1.0) if estimator is twonn.twonn else twonn_fit.fit_to_all(distances, 0.9)
+        anew = (
+            twonn.maximize_likelihood(distances, 1.0)
+            if estimator is twonn.twonn
+            else twonn_fit.fit_all_points(distances, 0.9)
+        )
         assert [of_part[key] for key in ("id", "low", "high")] == pytest.approx(
             [anew[key] for key in ("id", "low", "high")], rel=1e-5
         )
@@ -335,7 +339,7 @@ def test_points_that_have_no_neighbors(estimator):
     indices, distances, report = find_neighbors(points, "exact", 32)
     assert report["reason"] == "1 of 50 points are not finite"
     with pytest.raises(NoEstimate, match="neighbors"):
-        estimator(Lists(distances, indices, {}))
+        estimator(NeighborLists(distances, indices, {}))
 
 
 # Principal components

@@ -6,7 +6,7 @@ import math
 import h5py
 import numpy as np
 import pytest
-from actdim.estimators.result import NoEstimate
+from actdim.estimators.ratios import NoEstimate
 from actdim.measures import neighborhoods
 from conftest import ROOT
 from programs import run_program

@@ -13,11 +13,11 @@ import pytest
 from actdim.estimators.gride import gride
 from actdim.estimators.mle import mle
 from actdim.estimators.pca import pca
-from actdim.estimators.result import log_ratios
+from actdim.estimators.ratios import log_ratios
 from actdim.estimators.twonn import twonn
 from actdim.estimators.twonn_fit import slope, twonn_fit
 from actdim.neighbors.search import find_neighbors
-from actdim.storage.neighbor_lists import Lists
+from actdim.storage.neighbor_lists import NeighborLists
 from conftest import ROOT
 from scipy.special import ndtri
 from sklearn.neighbors import NearestNeighbors
@@ -103,7 +103,7 @@ def theirs(manifolds, tmp_path_factory):
 
 def lists(points):
     """Return the neighbors by scikit-learn, in float64, which a comparison to 1e-6 needs."""
-    return Lists(*NearestNeighbors(n_neighbors=K).fit(points).kneighbors(), {})
+    return NeighborLists(*NearestNeighbors(n_neighbors=K).fit(points).kneighbors(), {})
 
 
 @pytest.fixture(scope="session")
@@ -113,9 +113,9 @@ def ours(manifolds):
 
 
 def lists_of(points):
-    """Return the Lists of points by our own search."""
+    """Return the NeighborLists of points by our own search."""
     indices, distances, _ = find_neighbors(points, "auto", K)
-    return Lists(distances, indices, {})
+    return NeighborLists(distances, indices, {})
 
 
 @pytest.mark.parametrize("name", POINTS)

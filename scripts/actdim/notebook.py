@@ -10,7 +10,7 @@ from actdim.estimators import result
 from actdim.neighbors.copies import find_distinct_neighbors
 from actdim.neighbors.decimation import decimate
 from actdim.neighbors.settings import Neighbors
-from actdim.storage.neighbor_lists import Lists
+from actdim.storage.neighbor_lists import NeighborLists
 from actdim.validation import Settings, check
 
 
@@ -48,9 +48,9 @@ def intrinsic_dimension(points, estimator="twonn", *, method="auto", k=32, seed=
         raise ValueError(str(error)) from None
     n = len(points)
     if "reason" in report:
-        estimate = result.without(n, report["reason"])
+        estimate = result.missing_estimate(n, report["reason"])
     else:
-        lists = Lists(distances, indices, decimate(points, indices, distances, seed))
+        lists = NeighborLists(distances, indices, decimate(points, indices, distances, seed))
         estimate = result.estimate(n, function, lists, **settings)
     return IntrinsicDimension(
         *(estimate[key] for key in ("id", "low", "high", "n_points")),

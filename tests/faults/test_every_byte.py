@@ -14,25 +14,25 @@ LABELS = np.arange(12) % 2
 
 
 def write_activations(path):
-    with atomic_write(path) as beside, hdf5.create(beside) as file:
-        hdf5.note(file, {"format": hdf5.FORMAT, "study": "tiny", "checkpoint": 4})
-        hdf5.seal(file)
+    with atomic_write(path) as beside, hdf5.create_file(beside) as file:
+        hdf5.write_attributes(file, {"format": hdf5.FORMAT, "study": "tiny", "checkpoint": 4})
+        hdf5.write_checksum(file)
         file["labels"], file["layers/x"] = LABELS, POINTS
-        hdf5.seal(file["labels"], LABELS)
-        hdf5.note(file["layers/x"], {"depth": 1, "feeds_classifier": True})
-        activations_file.seal_rows(file["layers/x"], row_checksums(POINTS))
+        hdf5.write_checksum(file["labels"], LABELS)
+        hdf5.write_attributes(file["layers/x"], {"depth": 1, "feeds_classifier": True})
+        activations_file.write_row_checksums(file["layers/x"], row_checksums(POINTS))
 
 
 def write_neighbors(path, by_class=False):
     groups = {"classes/0": POINTS[::2], "classes/1": POINTS[1::2]} if by_class else {"/": POINTS}
-    with atomic_write(path) as beside, hdf5.create(beside) as file:
+    with atomic_write(path) as beside, hdf5.create_file(beside) as file:
         for name, points in groups.items():
             indices, distances, report = find_neighbors(points, "exact", 3)
             decimated = decimate(points, indices, distances, 0)
             neighbor_lists.write_lists(
                 file.require_group(name), np.arange(len(indices)), indices, distances, decimated, report
             )
-        neighbor_lists.seal_neighbors(file, {"study": "tiny"})
+        neighbor_lists.complete_file(file, {"study": "tiny"})
 
 
 def read_activations(path):

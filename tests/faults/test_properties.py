@@ -20,7 +20,7 @@ from actdim.neighbors.decimation import decimate
 from actdim.neighbors.search import find_neighbors
 from actdim.storage.activations_file import open_layer
 from actdim.storage.json_files import read_json
-from actdim.storage.neighbor_lists import Lists, read_neighbors, write_lists
+from actdim.storage.neighbor_lists import NeighborLists, read_neighbors, write_lists
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -47,12 +47,12 @@ def measure(points, method="exact", k=8, chosen=SMALLEST):
         [(_, lists, report)], _ = read_neighbors(neighbors)
         for name, estimator in ESTIMATORS.items():
             if "reason" in report:
-                found[name] = estimates.without(len(points), report["reason"])
+                found[name] = estimates.missing_estimate(len(points), report["reason"])
             else:
                 found[name] = estimates.estimate(len(points), estimator, lists, **chosen[name])
         for name, result in found.items():
             with contextlib.redirect_stdout(None):
-                estimates.write(output, [(None, result)])
+                estimates.write_estimates(output, [(None, result)])
             found[name] = read_json(output)
     return found, (lists.indices, lists.distances, report)
 
@@ -146,7 +146,7 @@ def test_ratios_of_any_sizes_give_a_number_or_a_reason(n1):
     for near, apart in itertools.product((1e-7, 1e-5, 1e-3), (2, 1e3, 1e37)):
         distances = np.sort(1 + near * rng.random((5000, 8)), axis=1).astype(np.float32)
         distances[0, 2 * n1 - 1 :] *= apart
-        lists = Lists(distances, np.zeros((5000, 8), np.int32), {})
+        lists = NeighborLists(distances, np.zeros((5000, 8), np.int32), {})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for name, chosen in (SMALLEST | {"gride": {"n1": n1}}).items():

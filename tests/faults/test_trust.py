@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from actdim.errors import UserError
-from actdim.storage.checksums import seal_archive
+from actdim.storage.checksums import append_checksum
 from actdim.study import study as studies
 from conftest import ROOT, STUDY
 from image_files import write_cifar
@@ -79,7 +79,7 @@ def test_the_stranger_would_be_noticed(tmp_path):
 def test_a_checkpoint_runs_no_code(program, arguments):
     Path("run").mkdir()
     torch.save({"format": 2, "run": Stranger()}, "run/00001.pt")
-    seal_archive("run/00001.pt")
+    append_checksum("run/00001.pt")
     Path("tiny.yaml").write_text(yaml.safe_dump(STUDY))
     assert "run/00001.pt: not a checkpoint; " in run(program, *arguments)
 

@@ -1,109 +1,116 @@
-"""Activations: captured from any model by module name, stored in HDF5 a layer a data set."""
+"""Compute the activations of a model's layers, batch by batch, and store them in an HDF5 file.
+
+Three things happen at once: a batch is computed, the one before is written to the file, and what was written earlier is
+flushed to the disk. So a dump takes about as long as the slowest of the three (benchmarks/activations.py).
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
-from actdim.activations.float16 import as_lying, halve, whole_values
+from actdim.activations.float16 import as_float16, as_float32, in_memory_order
 from actdim.activations.limits import BATCH, NARROW
 from actdim.activations.rounding import add_to_sketch, empty_sketch, rounding_is_harmless
 from actdim.datasets.device import normalize
 from actdim.models.layers import forward, listed_layers
 from actdim.names import INPUT
-from actdim.storage.activations_file import seal_rows
+from actdim.storage.activations_file import write_row_checksums
 from actdim.storage.atomic import atomic_write
-from actdim.storage.hdf5 import FORMAT, create, flush_data, make_room, note, seal
+from actdim.storage.hdf5 import FORMAT, create_file, flush_data, reserve_space, write_attributes, write_checksum
 from actdim.storage.layer_reader import row_checksums
 
 
 def dump(path, model, samples, index, layers, attributes, float32=False):
-    """Write the activations of `layers` on `samples` to the HDF5 file `path`, whole or not at all.
+    """Write the activations of a model's layers on all samples to an HDF5 file.
 
-    samples: batches.Samples, on the model's device; index: (n,) the row of each in the data set.
-    Values are float32 where `float32` says so, in narrow layers, and in those that float16 does not hold (float16.py,
-    rounding.py); else float16.
-    Layout: /layers/<layer> (n, features) with its original shape, depth and whether it feeds the classifier;
-    /labels, /logits, /sample_index; /checksums with the row checksums of every layer and of the logits;
-    `attributes` on the file.
-    Returns the names of the layers that float16 could not hold, or all with `float32`.
+    samples: datasets.device.Samples, on the model's device; index: (n,) the row of each in the data set; layers: names;
+    attributes: of the file; float32: store all layers as float32.
+    The file has /layers/<layer> (n, features), with the attributes shape (of one sample), depth and feeds_classifier;
+    /labels, /logits, /sample_index; and under /checksums the row checksums of every layer and of the logits. A layer is
+    float16, unless it is narrow, or rounding is not small beside its spread (float16.py) or beside the distances to
+    nearest neighbors (rounding.py): then it is float32.
+    Returns the names of the layers that float16 could not hold, or of all with `float32`. Raises UserError where a
+    layer returns anything but a tensor, NoSpace where the disk is full.
     """
-    single = set(layers) if float32 else set()
-    with atomic_write(path) as beside:
+    float32_layers = set(layers) if float32 else set()
+    with atomic_write(path) as temporary:
         while True:
-            with create(beside) as file:
-                note(file, {"format": FORMAT, **attributes})
-                seal(file)
+            with create_file(temporary) as file:
+                write_attributes(file, {"format": FORMAT, **attributes})
+                write_checksum(file)
                 for name, values in (("labels", samples.labels.cpu().numpy()), ("sample_index", index)):
                     file[name] = values
-                    seal(file[name], values)
-                misfits = write(file, model, samples, layers, single)
+                    write_checksum(file[name], values)
+                misfits = write_activations(file, model, samples, layers, float32_layers)
             if not misfits:
-                return single
-            single |= misfits
+                return float32_layers
+            float32_layers |= misfits
 
 
-def write(file, model, samples, layers, single):
-    """Write all samples batch by batch, one while the next is computed, and on to the disk meanwhile.
+def write_activations(file, model, samples, layers, float32_layers):
+    """Write the layers and logits on all samples to an open file; float32_layers, and narrow ones, as float32.
 
-    single: the layers to write in float32. Returns the layers, if any, whose values turned out not to fit float16.
+    Returns the layers that float16 does not hold: at the first batch that has any, or at the end by their sketches. The
+    file is then to be written again. Returns an empty set where it is complete.
     """
-
-    n, sums, sketches = len(samples.labels), {}, {}
+    n, checksums, sketches = len(samples.labels), {}, {}
 
     def keep(name, output):
         features = output[0].numel()
-        if name in single or features <= NARROW:
-            return whole_values(output)
+        if name in float32_layers or features <= NARROW:
+            return as_float32(output)
         sketch = sketches.setdefault(name, empty_sketch(n, features, output.device))
-        add_to_sketch(sketch, rows, as_lying(output).float())
-        return halve(output)
+        add_to_sketch(sketch, rows, in_memory_order(output).float())
+        return as_float16(output)
 
-    edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, for `halve` looks at spreads
+    edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, because as_float16 judges each
     with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as flusher:
         for rows in map(slice, edges[:-1], edges[1:]):
             inputs = normalize(samples.inputs[rows], samples)
             logits, outputs = forward(model, inputs, layers, keep)
-            misfits = {name for name, kept in outputs.items() if not kept.fits}
+            misfits = {name for name, batch in outputs.items() if not batch.fits}
             if misfits:
                 return misfits
             if rows.start == 0:
-                prepare(file, n, logits, outputs, model)
-                sums = {name: np.empty(n, np.uint64) for name in ["logits", *(f"layers/{name}" for name in outputs)]}
+                create_data_sets(file, n, logits, outputs, model)
+                names = ["logits", *(f"layers/{name}" for name in outputs)]
+                checksums = {name: np.empty(n, np.uint64) for name in names}
                 written = flushed = flusher.submit(flush_data, file)
             written.result()
             if flushed.done():
-                flushed.result()  # here it says what went wrong, and nowhere else
+                flushed.result()  # raises the error of a flush that failed
                 flushed = flusher.submit(flush_data, file)
-            values = {f"layers/{name}": kept.values for name, kept in outputs.items()}
-            written = writer.submit(store, file, rows, {**values, "logits": logits.float().cpu()}, sums)
+            batches = {f"layers/{name}": batch.values for name, batch in outputs.items()}
+            written = writer.submit(write_rows, file, rows, {**batches, "logits": logits.float().cpu()}, checksums)
         written.result()
         flushed.result()
     misfits = {name for name, sketch in sketches.items() if not rounding_is_harmless(sketch)}
     if misfits:
         return misfits
-    for name, own in sums.items():
-        seal_rows(file[name], own)
+    for name, of_rows in checksums.items():
+        write_row_checksums(file[name], of_rows)
     return set()
 
 
-def prepare(file, n, logits, outputs, model):
-    """Create the data sets for n samples, from the logits and the kept outputs of a first batch."""
-    make_room(file, n * (4 * logits.shape[1] + sum(kept.values[0].nbytes for kept in outputs.values())))
+def create_data_sets(file, n, logits, outputs, model):
+    """Create the data sets for n samples, given the logits and the outputs, {layer: StoredBatch}, of a first batch."""
+    reserve_space(file, n * (4 * logits.shape[1] + sum(batch.values[0].nbytes for batch in outputs.values())))
     file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
     last = (listed_layers(model) or list(outputs))[-1]
-    for depth, (name, kept) in enumerate(outputs.items(), start=INPUT not in outputs):
-        dtype = np.float16 if kept.values.dtype == torch.float16 else np.float32
-        own = file.create_dataset(f"layers/{name}", (n, kept.values[0].numel()), dtype=dtype).attrs
-        own.update(shape=kept.values.shape[1:], depth=depth, feeds_classifier=name == last)
+    for depth, (name, batch) in enumerate(outputs.items(), start=INPUT not in outputs):
+        dtype = np.float16 if batch.values.dtype == torch.float16 else np.float32
+        data = file.create_dataset(f"layers/{name}", (n, batch.values[0].numel()), dtype=dtype)
+        data.attrs.update(shape=batch.values.shape[1:], depth=depth, feeds_classifier=name == last)
 
 
-def store(file, rows, values, sums):
-    """Write the rows of a batch, tensors (n, ...), to the data sets of a file, and their checksums to `sums`.
+def write_rows(file, rows, batches, checksums):
+    """Write the rows of a batch to the data sets of a file, and their checksums to arrays.
 
-    Channels last are put in order here.
+    batches: {data set: tensor (n, ...)}, which is flattened here in the order of its axes; checksums: {data set: (all
+    samples,) uint64}.
     """
-    for name, of_batch in values.items():
-        flat = of_batch.flatten(1).numpy()
-        file[name].write_direct(flat, dest_sel=rows)
-        sums[name][rows] = row_checksums(flat)
+    for name, batch in batches.items():
+        values = batch.flatten(1).numpy()
+        file[name].write_direct(values, dest_sel=rows)
+        checksums[name][rows] = row_checksums(values)

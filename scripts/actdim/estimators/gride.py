@@ -7,9 +7,9 @@ from pydantic import Field
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from actdim.estimators.result import TAILS, NoEstimate, log_ratios, require, require_continuous
+from actdim.estimators.ratios import TAILS, NoEstimate, log_ratios, require_continuous, require_points
 
-LOWEST, HIGHEST = 1e-3, 1e4  # dimensions to look between
+LOWEST, HIGHEST = 1e-3, 1e4  # dimensions between which the estimate is looked for
 
 
 def gride(lists, *, n1: Annotated[int, Field(ge=1, description="compares neighbors n1 and 2 n1")] = 2):
@@ -19,40 +19,42 @@ def gride(lists, *, n1: Annotated[int, Field(ge=1, description="compares neighbo
     mean distance of the n2-th neighbor, the scale; id, low and high are those at the setting n1. n1 = 1 is TwoNN by
     maximum likelihood. Noise raises the ID at small scales, curvature changes it at large ones: an ID can be trusted
     where it does not depend on the scale.
+    Raises NoEstimate where the lists are too short, the data are discrete, or too few points are usable at n1.
     """
-    reached = lists.distances.shape[1]
-    if reached < 2 * n1:
-        raise NoEstimate(f"lists of {reached} neighbors, fewer than 2 n1 = {2 * n1}")
+    k = lists.distances.shape[1]
+    if k < 2 * n1:
+        raise NoEstimate(f"lists of {k} neighbors, fewer than 2 n1 = {2 * n1}")
     require_continuous(lists.distances)
-    doubling = 2 ** np.arange(int(np.log2(reached)))
-    scales = {int(first): at_scale(lists.distances, int(first)) for first in sorted({*doubling, n1})}
+    powers_of_two = 2 ** np.arange(int(np.log2(k)))
+    scales = {int(first): estimate_at_scale(lists.distances, int(first)) for first in sorted({*powers_of_two, n1})}
     if "reason" in scales[n1]:
         raise NoEstimate(scales[n1]["reason"])
     chosen = {key: scales[n1][key] for key in ("id", "low", "high", "n_dropped")}
     return {**chosen, "scales": [{"n1": first, "n2": 2 * first, **scale} for first, scale in scales.items()]}
 
 
-def at_scale(distances, n1):
-    """Return the estimate from the neighbors n1 and 2 n1, or the reason why there is none."""
-    result = {"distance": distances[:, 2 * n1 - 1].mean(dtype=np.float64), "n_dropped": None}
+def estimate_at_scale(distances, n1):
+    """Return the estimate from the neighbors n1 and 2 n1, or the reason why there is none; distances: (n, k)."""
+    scale = {"distance": distances[:, 2 * n1 - 1].mean(dtype=np.float64), "n_dropped": None}
     try:
         ratios, dropped = log_ratios(distances, n1)
-        apart = ratios[ratios > 0] if n1 > 1 else ratios  # for n1 > 1, a ratio of 1 has no likelihood
-        estimate, error = likeliest(apart, n1)
+        untied = ratios[ratios > 0] if n1 > 1 else ratios  # for n1 > 1, a ratio of 1 has no likelihood
+        estimate, error = maximize_likelihood(untied, n1)
     except NoEstimate as reason:
-        return {**result, "id": None, "low": None, "high": None, "reason": str(reason)}
-    half = -ndtri(TAILS[0]) * error
-    dropped += len(ratios) - len(apart)
-    return {**result, "n_dropped": dropped, "id": estimate, "low": estimate - half, "high": estimate + half}
+        return {**scale, "id": None, "low": None, "high": None, "reason": str(reason)}
+    half_width = -ndtri(TAILS[0]) * error
+    dropped += len(ratios) - len(untied)
+    return {**scale, "n_dropped": dropped, "id": estimate, "low": estimate - half_width, "high": estimate + half_width}
 
 
-def likeliest(ratios, n1):
-    """Return (d, its standard error) of the largest likelihood, given ratios = log(r_2n1 / r_n1) of independent points.
+def maximize_likelihood(ratios, n1):
+    """Return (d, standard error) at the maximum of the likelihood, given log mu = log(r_2n1 / r_n1) of N points.
 
     The likelihood is d^N prod (mu^d - 1)^(n1 - 1) mu^(-(2 n1 - 1) d - 1) up to a factor (Denti et al. 2022, eq. 5);
-    its logarithm is concave in d, so the score has one root. The error is that of the observed information.
+    its logarithm is concave in d, so the score has one root. The error is that of the observed information, for
+    independent points.
     """
-    require(len(ratios))
+    require_points(len(ratios))
     if ratios.mean() * HIGHEST <= 1:
         raise NoEstimate(f"r{n1} = r{2 * n1} at nearly all points: the data are discrete")
 
@@ -62,6 +64,6 @@ def likeliest(ratios, n1):
         )
 
     d = brentq(score, LOWEST, HIGHEST, xtol=1e-12, rtol=1e-12)
-    with np.errstate(over="ignore"):  # far apart from most others, where the term is 0
-        bend = (n1 - 1) * np.mean((ratios / (2 * np.sinh(d * ratios / 2))) ** 2) if n1 > 1 else 0
-    return d, 1 / np.sqrt(len(ratios) * (1 / d**2 + bend))
+    with np.errstate(over="ignore"):  # for ratios far above most others, where the term is 0
+        curvature = (n1 - 1) * np.mean((ratios / (2 * np.sinh(d * ratios / 2))) ** 2) if n1 > 1 else 0
+    return d, 1 / np.sqrt(len(ratios) * (1 / d**2 + curvature))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from actdim.estimators import spectrum
-from actdim.estimators.result import NoEstimate
+from actdim.estimators.ratios import NoEstimate
 from actdim.storage.layer_reader import float_columns
 
 SHARES = (0.90, 0.95, 0.99)  # of the variance

@@ -5,7 +5,7 @@ Each is 1 for points on a line and d for points that vary equally in d orthogona
 
 import numpy as np
 
-from actdim.estimators.result import NoEstimate
+from actdim.estimators.ratios import NoEstimate
 
 FIRST, LAST = 11, 500  # eigenvalues that the power law is fitted to (Stringer et al. 2019)
 FEWEST_FITTED = 10

@@ -5,7 +5,14 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from actdim.estimators.result import TAILS, NoEstimate, decimated_too, log_ratios, require, require_continuous
+from actdim.estimators.ratios import (
+    TAILS,
+    NoEstimate,
+    estimates_on_subsets,
+    log_ratios,
+    require_continuous,
+    require_points,
+)
 
 
 def twonn(
@@ -18,23 +25,25 @@ def twonn(
 ):
     """TwoNN by maximum likelihood (Facco et al. 2017, eq. 3), with its exact 95 % interval.
 
-    mu = r2 / r1 follows a Pareto law with exponent d. From the N usable mu, d = N / sum(log mu), and the sum is
-    Gamma(N, d). With fraction < 1 only the lowest r = fraction N of mu count and the others are taken as censored
-    at the r-th: d = r / (sum of the lowest r + (N - r) times the r-th), in which the total is Gamma(r, d).
-    Points with r1 = 0 (duplicates) are dropped. `decimated`: the same on a half, a quarter, an eighth of the points.
+    mu = r2 / r1 follows a Pareto law with exponent d. From N usable points, d = N / sum(log mu), and the sum is
+    Gamma(N, d). With fraction < 1 only the lowest r = fraction N values of mu count, and the others are taken as
+    censored at the r-th of log mu, l_r: d = r / (sum of the lowest r + (N - r) l_r), where the denominator is
+    Gamma(r, d). Points with r1 = 0, which are duplicates, are dropped.
+    `decimated` holds the estimates on a half, a quarter and an eighth of the points.
+    Raises NoEstimate where the lists are too short, the data are discrete, or too few points are usable.
     """
     require_continuous(lists.distances)
-    decimated = decimated_too(lists.decimated, lambda distances: likeliest(distances, fraction))
-    return {**likeliest(lists.distances, fraction), "decimated": decimated}
+    decimated = estimates_on_subsets(lists.decimated, lambda distances: maximize_likelihood(distances, fraction))
+    return {**maximize_likelihood(lists.distances, fraction), "decimated": decimated}
 
 
-def likeliest(distances, fraction):
-    """Return the estimate from distances (n, 2 or more)."""
+def maximize_likelihood(distances, fraction):
+    """Return the estimate from distances (n, 2 or more); see `twonn`."""
     from scipy.special import gammaincinv
 
     ratios, dropped = log_ratios(distances)
     count = int(np.floor(fraction * len(ratios)))
-    require(count)
+    require_points(count)
     lowest = np.sort(ratios)[:count]
     total = lowest.sum() + (len(ratios) - count) * lowest[-1]
     if total == 0:

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import ndtri
 
-from actdim.estimators.result import TAILS, decimated_too, log_ratios, require, require_continuous
+from actdim.estimators.ratios import TAILS, estimates_on_subsets, log_ratios, require_continuous, require_points
 from actdim.neighbors.subsets import first_two_within
 
 
@@ -29,12 +29,13 @@ def twonn_fit(
     is fitted through the origin, F_i = i / N (Facco et al. 2017, eq. 5); r1 = 0 and r1 = r2 are dropped.
 
     `std` is the standard deviation over subsamples, which the paper reports; it is smaller than the error of the
-    estimate, for subsamples share most of their points. low and high are those of the law for a fit to all points.
-    `decimated`: the fit to a half, a quarter, an eighth of the points.
+    estimate, because subsamples share most of their points. low and high are those of the law for a fit to all points,
+    scaled to the estimate. `decimated` holds the fits to a half, a quarter and an eighth of the points.
+    Raises NoEstimate where the lists are too short, the data are discrete, or too few points are usable.
     """
     distances, indices, decimated = lists
     require_continuous(distances)
-    whole = fit_to_all(distances, fraction)
+    full = fit_all_points(distances, fraction)
     rng = np.random.default_rng(seed)
     n = len(distances)
     size = int(subsample_fraction * n)
@@ -45,57 +46,53 @@ def twonn_fit(
         ratios, _ = log_ratios(first_two_within(distances[inside], inside[indices[inside]]))
         estimates.append(slope(np.sort(ratios[ratios > 0]), fraction))
     mean = np.mean(estimates)
-    shift = mean / whole["id"]
+    scale = mean / full["id"]
     return {
         "id": mean,
-        "low": whole["low"] * shift,
-        "high": whole["high"] * shift,
-        "n_dropped": whole["n_dropped"],
+        "low": full["low"] * scale,
+        "high": full["high"] * scale,
+        "n_dropped": full["n_dropped"],
         "std": np.std(estimates, ddof=1),
-        "decimated": decimated_too(decimated, lambda distances: fit_to_all(distances, fraction)),
+        "decimated": estimates_on_subsets(decimated, lambda distances: fit_all_points(distances, fraction)),
     }
 
 
-def fit_to_all(distances, fraction):
-    """Return the fit to all points, with the interval of its law, from distances (n, 2 or more)."""
+def fit_all_points(distances, fraction):
+    """Return the fit to all points with the interval of its law, from distances (n, 2 or more)."""
     ratios, _ = log_ratios(distances)
     ratios = np.sort(ratios[ratios > 0])
     estimate = slope(ratios, fraction)
-    half = -ndtri(TAILS[0]) * estimate * relative_error(len(ratios), fraction)
-    return {"id": estimate, "low": estimate - half, "high": estimate + half, "n_dropped": len(distances) - len(ratios)}
+    half_width = -ndtri(TAILS[0]) * estimate * relative_error(len(ratios), fraction)
+    low, high = estimate - half_width, estimate + half_width
+    return {"id": estimate, "low": low, "high": high, "n_dropped": len(distances) - len(ratios)}
 
 
 def slope(ratios, fraction):
-    """Return the slope through the origin of -log(1 - F) on the lowest `fraction` of the sorted log mu.
-
-    The highest point has F = 1 and can never be fitted.
-    """
-    x = ratios[: fitted(len(ratios), fraction)]
-    y = expected(len(ratios), fraction)
+    """Return the slope through the origin of -log(1 - F) over the lowest `fraction` of log mu, ascending."""
+    y = exponential_quantiles(len(ratios), fraction)
+    x = ratios[: len(y)]
     return (x @ y) / (x @ x)
 
 
-def fitted(count, fraction):
-    """Return how many of `count` log mu are fitted: the highest never is, for it has F = 1."""
-    lowest = min(int(fraction * count), count - 1)
-    require(lowest)
-    return lowest
+def exponential_quantiles(count, fraction):
+    """Return -log(1 - F_i), F_i = i / count, of the lowest `fraction` of `count` points; not of the last, where F = 1.
 
-
-def expected(count, fraction):
-    """Return -log(1 - F) of the fitted points, (fitted,)."""
-    return -np.log1p(-np.arange(1, fitted(count, fraction) + 1) / count)
+    Raises NoEstimate where that leaves too few.
+    """
+    fitted = min(int(fraction * count), count - 1)
+    require_points(fitted)
+    return -np.log1p(-np.arange(1, fitted + 1) / count)
 
 
 def relative_error(count, fraction):
-    """Return the standard error of the fitted slope over the slope, for large `count`.
+    """Return the standard error of the fitted slope divided by the slope, for `count` points, if they are many.
 
-    d log mu are exponential, and their order statistics vary about y = -log(1 - F) with the covariance
-    F / (1 - F) / count, F the smaller of the two (David and Nagaraja 2003, section 10.3). To first order the
-    slope is off by the sum of y times that deviation, over the sum of y^2.
+    d log mu are exponential. Their order statistics i <= j deviate from y = -log(1 - F) with the covariance
+    F_i / (1 - F_i) / count (David and Nagaraja 2003, section 10.3). To first order, the relative error of the slope is
+    the sum of y times these deviations, divided by the sum of y^2.
     """
-    y = expected(count, fraction)
-    smaller = np.arange(1, len(y) + 1) / count
-    from_here = y[::-1].cumsum()[::-1]
-    variance = (smaller / (1 - smaller) / count * y * (2 * from_here - y)).sum()
+    y = exponential_quantiles(count, fraction)
+    f = np.arange(1, len(y) + 1) / count
+    sum_from_i = y[::-1].cumsum()[::-1]
+    variance = (f / (1 - f) / count * y * (2 * sum_from_i - y)).sum()
     return np.sqrt(variance) / (y @ y)

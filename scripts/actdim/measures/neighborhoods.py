@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from actdim.estimators.result import FEWEST, NoEstimate
+from actdim.estimators.ratios import MIN_POINTS, NoEstimate
 
 NEIGHBORS = 30  # of a sample, for overlaps (Doimo et al. 2020, Hierarchical nucleation in deep neural networks)
 LOCAL = 20  # of a sample, for its local ID
@@ -54,15 +54,15 @@ def local_ids(distances):
 
 
 def mean_local_id(ids):
-    """Return the mean of local IDs; NoEstimate for fewer than FEWEST."""
+    """Return the mean of local IDs; NoEstimate for fewer than MIN_POINTS."""
     ids = ids[np.isfinite(ids)]
-    if len(ids) < FEWEST:
-        raise NoEstimate(f"{len(ids)} samples, fewer than {FEWEST}")
+    if len(ids) < MIN_POINTS:
+        raise NoEstimate(f"{len(ids)} samples, fewer than {MIN_POINTS}")
     return ids.mean()
 
 
 def local_id_spread(ids):
-    """Return the standard deviation of local IDs over their mean; NoEstimate for fewer than FEWEST."""
+    """Return the standard deviation of local IDs over their mean; NoEstimate for fewer than MIN_POINTS."""
     mean = mean_local_id(ids)
     return ids[np.isfinite(ids)].std() / mean
 

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from actdim.datasets.device import normalize
-from actdim.estimators.result import NoEstimate
+from actdim.estimators.ratios import NoEstimate
 from actdim.measures.limits import BATCH
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -6,14 +6,14 @@ Most libraries list the point itself first, some do not sort, and some give squa
 import numpy as np
 
 from actdim.errors import UserError
-from actdim.storage.neighbor_lists import Lists
+from actdim.storage.neighbor_lists import NeighborLists
 
 CHECKED = 1000  # points in the test for squared distances
 BEYOND = 1e-3  # by which rounding may make one side of a triangle longer than the two others
 
 
 def usual_lists(lists, report, path):
-    """Return (Lists, report) as find_neighbors.py would have written them, with `n_copies` in the report.
+    """Return (NeighborLists, report) as find_neighbors.py would have written them, with `n_copies` in the report.
 
     Lists are sorted; the point itself and copies of a point are left out, as queries and as neighbors. Raises UserError
     that names the file where indices are out of range, distances are negative or not finite, seem to be squared, or
@@ -42,7 +42,7 @@ def usual_lists(lists, report, path):
     near = np.take_along_axis(distances[original], first, axis=1)
     same = bool(original.all()) and not itself.any()
     decimated = lists.decimated if same else {}  # they count other points
-    return Lists(near, kept, decimated), {**report, "n_copies": int(n - original.sum())}
+    return NeighborLists(near, kept, decimated), {**report, "n_copies": int(n - original.sum())}
 
 
 def violates_triangles(indices, distances):

@@ -1,4 +1,4 @@
-"""The HDF5 file of activations: one layer of it opened to be read."""
+"""The HDF5 file of activations: how its layers are written with checksums, and how one is opened to be read."""
 
 import contextlib
 
@@ -6,45 +6,55 @@ import h5py
 import numpy as np
 
 from actdim.errors import UserError
-from actdim.storage.hdf5 import damage, open_file, require_sealed, seal, simple_attributes
+from actdim.storage.hdf5 import (
+    find_item,
+    open_file,
+    read_checked_attributes,
+    read_foreign_attributes,
+    user_errors,
+    write_checksum,
+)
 from actdim.storage.layer_reader import StoredLayer
 
 
-def seal_rows(data, sums):
-    """Store what layers.row_checksums gives of a data set (n, features) beside it, and seal it with them."""
-    data.file[f"checksums{data.name}"] = sums
-    seal(data, str(data.dtype), data.shape, sums)
+def write_row_checksums(data, checksums):
+    """Write the row checksums (n,) uint64 of a data set (n, features), and the checksum of them and its attributes."""
+    data.file[f"checksums{data.name}"] = checksums
+    write_checksum(data, str(data.dtype), data.shape, checksums)
 
 
 @contextlib.contextmanager
 def open_layer(path, layer):
     """Open one layer of an activations file; yield (points, labels, source).
 
-    points: a StoredLayer (n, features); labels: (n,) classes, or None where the file has none.
-    source: what the file says of them, for the results to say it too: study, settings, checkpoint, layer, depth,
-    feeds_classifier, accuracies and losses, as far as it does.
-    Raises UserError where the file or the layer is missing, damaged or of another format. A file of someone else's,
-    of which the format is no number, has no checksums.
+    points: the StoredLayer (n, features); labels: (n,) classes, or None if the file has none; source: what the file
+    says about them, for the results to repeat: study, settings, checkpoint, layer, depth, feeds_classifier, accuracies
+    and losses, as far as they are known.
+    Raises UserError where the file or the layer is missing, corrupt or of another format. A file from elsewhere is one
+    without a format number; it has no checksums.
     """
-    with open_file(path) as (file, ours):
-        with damage(path):
-            layers = file.get("layers")
+    with open_file(path) as (file, is_ours):
+        with user_errors(path):
+            layers = find_item(file, "layers")
             if not isinstance(layers, h5py.Group) or layer not in layers:
                 known = ", ".join(layers) if isinstance(layers, h5py.Group) else "no /layers"
                 raise UserError(f"{path}: no layer {layer!r}; it has {known}")
             data = layers[layer]
+            if not isinstance(data, h5py.Dataset):
+                raise UserError(f"{path}: /layers/{layer} is a group; should be a data set (n, features)")
             if data.ndim != 2:
                 raise UserError(f"{path}: /layers/{layer} has shape {data.shape}; should be (n, features)")
-            labels = file["labels"][()] if isinstance(file.get("labels"), h5py.Dataset) else None
-            sums = file[f"checksums{data.name}"][:] if ours else None
-            if ours:
-                require_sealed(file["labels"], labels)
-                source = {**require_sealed(file), **require_sealed(data, str(data.dtype), data.shape, sums)}
+            labels = read_array(file, "labels")
+            checksums = file[f"checksums{data.name}"][:] if is_ours else None
+            if is_ours:
+                read_checked_attributes(file["labels"], labels)
+                of_layer = read_checked_attributes(data, str(data.dtype), data.shape, checksums)
+                source = {**read_checked_attributes(file), **of_layer}
             else:
-                source = {**simple_attributes(file), **simple_attributes(data)}
+                source = {**read_foreign_attributes(file), **read_foreign_attributes(data)}
             source["layer"] = layer
             source.pop("format", None)
-        yield StoredLayer(path, data, sums), labels, source
+        yield StoredLayer(path, data, checksums), labels, source
 
 
 def read_labels_and_predictions(path):
@@ -54,24 +64,30 @@ def read_labels_and_predictions(path):
     logit is not finite. Raises UserError as open_layer, and where there is not an integer label, or a row of logits,
     for each row of the layers.
     """
-    with open_file(path) as (file, ours), damage(path):
-        layers = file.get("layers")
+    with open_file(path) as (file, is_ours), user_errors(path):
+        layers = find_item(file, "layers")
         sizes = {data.shape[0] for data in layers.values()} if isinstance(layers, h5py.Group) else set()
         if len(sizes) != 1:
-            raise UserError(f"{path}: should have /layers of as many rows each, a row for each sample")
+            raise UserError(f"{path}: should have /layers with the same number of rows, one for each sample")
         (n,) = sizes
-        labels = file["labels"][()] if isinstance(file.get("labels"), h5py.Dataset) else None
-        if ours:
-            require_sealed(file["labels"], labels)
+        labels = read_array(file, "labels")
+        if is_ours:
+            read_checked_attributes(file["labels"], labels)
         if labels is not None:
             labels = checked_labels(path, labels, n, f"should be an integer for each of the {n} rows of the layers")
-        if not isinstance(file.get("logits"), h5py.Dataset):
+        logits = find_item(file, "logits")
+        if not isinstance(logits, h5py.Dataset):
             return n, labels, None
-        if file["logits"].ndim != 2 or len(file["logits"]) != n:
-            raise UserError(f"{path}: /logits has shape {file['logits'].shape}; should be ({n}, classes)")
-        sums = file["checksums/logits"][:] if ours else None
-        logits = StoredLayer(path, file["logits"], sums)[:]
+        if logits.ndim != 2 or len(logits) != n:
+            raise UserError(f"{path}: /logits has shape {logits.shape}; should be ({n}, classes)")
+        logits = StoredLayer(path, logits, file["checksums/logits"][:] if is_ours else None)[:]
         return n, labels, np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
+
+
+def read_array(file, name):
+    """Return the values of a data set of a file; None where there is none, or a group."""
+    data = find_item(file, name)
+    return data[()] if isinstance(data, h5py.Dataset) else None
 
 
 def rows_by_class(path, layer, labels, n):

@@ -1,4 +1,4 @@
-"""Checksums: what is stored says of itself what it holds, so that damage is found when it is read."""
+"""Checksums, so that a corrupt file is found when it is read."""
 
 import hashlib
 import json
@@ -7,23 +7,23 @@ import mmap
 import numpy as np
 from xxhash import xxh3_128
 
-LENGTH = 32  # hexadecimal digits
+LENGTH = 32  # hexadecimal digits of a checksum
 
 
-def checksum_of(*parts):
-    """Return the checksum of texts, arrays (with their types and shapes) and plain values (as JSON)."""
+def checksum_of(*items):
+    """Return the checksum of arrays, with their types and shapes, and of plain values, as JSON."""
     state = xxh3_128()
-    for part in parts:
-        array = isinstance(part, np.ndarray)
-        said = f"{part.dtype.str} {part.shape}" if array else json.dumps(part, sort_keys=True)
-        state.update(f"{len(said)} {said}".encode())
-        if array:
-            state.update(np.ascontiguousarray(part))
+    for item in items:
+        is_array = isinstance(item, np.ndarray)
+        text = f"{item.dtype.str} {item.shape}" if is_array else json.dumps(item, sort_keys=True)
+        state.update(f"{len(text)} {text}".encode())
+        if is_array:
+            state.update(np.ascontiguousarray(item))
     return state.hexdigest()
 
 
-def seal_archive(path):
-    """Append the checksum of a zip archive to it, as the comment that the format allows at its end."""
+def append_checksum(path):
+    """Append its checksum to a zip archive, as the comment that the format allows at the end of a file."""
     with open(path, "r+b") as file:
         file.seek(-2, 2)
         file.write(LENGTH.to_bytes(2, "little"))
@@ -33,8 +33,8 @@ def seal_archive(path):
         file.write(checksum.encode())
 
 
-def archive_is_whole(path):
-    """Tell whether a file ends with the checksum of all before it; see seal_archive."""
+def has_valid_checksum(path):
+    """Tell whether a file ends with the checksum of everything before it; see append_checksum."""
     with open(path, "rb") as file:
         if file.seek(0, 2) <= LENGTH:
             return False
@@ -47,5 +47,5 @@ def archive_is_whole(path):
 
 
 def sha256_line(content, name):
-    """Return the line by which `sha256sum --check` knows the file `name` of some bytes."""
+    """Return the line with which `sha256sum --check` recognizes the content, bytes, of the file `name`."""
     return f"{hashlib.sha256(content).hexdigest()}  {name}\n"

@@ -1,4 +1,4 @@
-"""The HDF5 files that programs hand on to each other, written so that damage is found, read and checked."""
+"""The HDF5 files that programs hand on to each other: written with checksums of all they hold, checked when read."""
 
 import contextlib
 import errno
@@ -14,126 +14,130 @@ from actdim.storage.atomic import REMAKE
 from actdim.storage.checksums import checksum_of
 from actdim.storage.disk_space import SMALL, Shortage, reserve
 
-FORMAT = 2
+FORMAT = 2  # of our files, their attribute `format`; files from elsewhere have none, or one that is no integer
+LIBRARY_VERSIONS = ("v110", "v110")  # of the format of HDF5: the first with checksums of its own structures
+IN_MEMORY = "core"  # the driver of a file that is never on disk
+TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EIO, errno.ESTALE)  # a file in use, a disk out of reach
 
 
-PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EIO, errno.ESTALE)  # a file in use, a disk out of reach
+def write_attributes(item, attributes):
+    """Write attributes, {name: value}, to a file, group or data set: dicts as JSON, None not at all.
 
-
-IN_MEMORY = "core"  # HDF5's driver of a file that lies nowhere else, of which plan.py times a dump
-
-
-LIBRARY = ("v110", "v110")  # of HDF5: the first with checksums of all that says where data lie
-
-
-def note(thing, about):
-    """Write attributes of a file, group or data set, dicts as JSON, and none where there is no value (None).
-
-    Texts are of fixed length, for HDF5 puts others where none check them: in its global heap, of which one wrong byte
-    can keep it busy for good.
+    Strings have fixed length: variable-length ones live in HDF5's global heap, which has no checksum, and one corrupt
+    byte there can hang the library.
     """
-    for key, value in about.items():
+    for key, value in attributes.items():
         if value is None:
             continue
         if isinstance(value, dict):
             value = json.dumps(value)
         if isinstance(value, str):
             value = np.array(value.encode(), dtype=h5py.string_dtype("utf-8", max(1, len(value.encode()))))
-        thing.attrs[key] = value
+        item.attrs[key] = value
 
 
-def seal(thing, *content):
-    """Note the checksum of the attributes of a file, group or data set, and of the content that it answers for."""
-    note(thing, {"checksum": checksum_of(attributes(thing), *content)})
+def write_checksum(item, *content):
+    """Write the checksum of the attributes of a file, group or data set, and of further content, as an attribute."""
+    write_attributes(item, {"checksum": checksum_of(read_attributes(item), *content)})
 
 
-def require_sealed(thing, *content):
-    """Return the attributes of what `seal` has sealed; ValueError where its checksum is not that of its content."""
-    about = attributes(thing)
-    if plain(thing.attrs["checksum"]) != checksum_of(about, *content):
-        raise ValueError(f"the checksum of {thing.name} is not that of its content")
-    return about
+def read_checked_attributes(item, *content):
+    """Return the attributes of what `write_checksum` wrote a checksum to; raise ValueError where it does not match."""
+    attributes = read_attributes(item)
+    if plain_value(item.attrs["checksum"]) != checksum_of(attributes, *content):
+        raise ValueError(f"checksum mismatch of {item.name}")
+    return attributes
+
+
+def read_attributes(item):
+    """Return the attributes of a file, group or data set, except its checksum, as plain Python values."""
+    return {key: plain_value(value) for key, value in item.attrs.items() if key != "checksum"}
+
+
+def read_foreign_attributes(item):
+    """Return the attributes of a file or data set from elsewhere, as far as they are numbers, strings or JSON."""
+    attributes = {}
+    for key, value in item.attrs.items():
+        if isinstance(value, str | bytes | np.number | np.bool_):
+            with contextlib.suppress(ValueError):  # not JSON, not UTF-8
+                attributes[key] = plain_value(value)
+    return attributes
+
+
+def find_item(file, name):
+    """Return a group or data set of a file; None where there is none.
+
+    h5py's `get` would also return None for a corrupt one; this raises KeyError.
+    """
+    if name not in file:
+        return None
+    return file[name]
+
+
+def plain_value(value):
+    """Return an HDF5 attribute as a plain Python value: JSON is parsed, NaN and infinity (a diverged run) are None."""
+    if isinstance(value, bytes):
+        value = value.decode()
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist() if np.isfinite(value).all() else None
+    return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
 
 
 @contextlib.contextmanager
-def create(path, size=0):
-    """Open a new HDF5 file to write, for `size` bytes of data.
+def create_file(path, size=0):
+    """Create an HDF5 file for about `size` bytes of data; yield it, open to write.
 
-    Raises Shortage at once where the disk has no room for them: HDF5, when a write fails, fails in closing the file,
-    too, complains of every object by itself, and crashes at last.
+    Raises Shortage at once where the disk has too little space. HDF5 itself fails badly there: closing the file fails
+    like the write did, each object reports its own error, and finally the process crashes.
     """
     if shutil.disk_usage(path.parent).free < SMALL:
         raise Shortage(errno.ENOSPC, size + SMALL)
-    with h5py.File(path, "w", libver=LIBRARY, locking=False) as file:  # files.whole has locked it
-        make_room(file, size)
+    with h5py.File(path, "w", libver=LIBRARY_VERSIONS, locking=False) as file:  # atomic_write locked it
+        reserve_space(file, size)
         yield file
-    os.truncate(path, path.stat().st_size)  # gives back what was reserved in vain
+    os.truncate(path, path.stat().st_size)  # returns what was reserved and not used
 
 
-def make_room(file, size):
-    """Reserve the disk's room for `size` bytes of data in a file open to write, and for what HDF5 adds to them."""
+def reserve_space(file, size):
+    """Reserve disk space for `size` bytes of data, and what HDF5 adds to them, for a file open to write."""
     if file.driver != IN_MEMORY:
         reserve(file.id.get_vfd_handle(), size + SMALL)
 
 
 def flush_data(file):
-    """Wait until the values written so far to a file open to write are on disk."""
+    """Wait until the values written so far to an open file are on disk."""
     if file.driver != IN_MEMORY:
         os.fsync(file.id.get_vfd_handle())
 
 
 @contextlib.contextmanager
 def open_file(path):
-    """Open an HDF5 file to read; yield (file, whether it is ours).
+    """Open an HDF5 file to read; yield (file, is_ours), where a file from elsewhere is not ours.
 
-    Raises UserError where it is missing, damaged or of another format.
+    Raises UserError where it is missing, corrupt or of another format.
     """
-    with damage(path):
+    with user_errors(path):
         try:
             file = h5py.File(path, "r")
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
-        found = file.attrs.get("format")
-        ours = isinstance(found, np.integer)
+        number = file.attrs.get("format")
+        is_ours = isinstance(number, np.integer)
     with file:
-        if ours and found != FORMAT:
-            raise UserError(f"{path}: has format {found}, not {FORMAT}; {REMAKE}")
-        yield file, ours
+        if is_ours and number != FORMAT:
+            raise UserError(f"{path}: format {number}, not {FORMAT}; {REMAKE}")
+        yield file, is_ours
 
 
 @contextlib.contextmanager
-def damage(path):
-    """Turn what damaged bytes lead HDF5 to, which depends on the bytes, into a UserError that names the file."""
+def user_errors(path):
+    """Turn any error of reading an HDF5 file, which depends on the bytes that are corrupt, into a UserError."""
     try:
         yield
     except (UserError, PermissionError, IsADirectoryError):
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) in PASSING:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) in TRANSIENT:
             raise UserError(f"{path}: cannot be read now ({reason}); if it stays so, {REMAKE}") from None
-        raise UserError(f"{path}: not a whole HDF5 file ({reason}); if it is one of actdim's, {REMAKE}") from None
-
-
-def attributes(thing):
-    """Return the attributes of a file, group or data set, but its checksum, as plain Python values."""
-    return {key: plain(value) for key, value in thing.attrs.items() if key != "checksum"}
-
-
-def simple_attributes(thing):
-    """Return those attributes of someone else's file or data set that are a number, a text or JSON."""
-    found = {}
-    for key, value in thing.attrs.items():
-        if isinstance(value, str | bytes | np.number | np.bool_):
-            with contextlib.suppress(ValueError):  # {not JSON}, not UTF-8
-                found[key] = plain(value)
-    return found
-
-
-def plain(value):
-    """Return an HDF5 attribute as a plain Python value: JSON text as what it says, nan and inf (diverged) as None."""
-    if isinstance(value, bytes):
-        value = value.decode()
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist() if np.isfinite(value).all() else None
-    return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+        raise UserError(f"{path}: not a complete HDF5 file ({reason}); if actdim made it, {REMAKE}") from None

@@ -7,59 +7,70 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.storage.atomic import REMAKE
-from actdim.storage.hdf5 import FORMAT, attributes, damage, note, open_file, require_sealed, seal, simple_attributes
+from actdim.storage.hdf5 import (
+    FORMAT,
+    open_file,
+    read_attributes,
+    read_checked_attributes,
+    read_foreign_attributes,
+    user_errors,
+    write_attributes,
+    write_checksum,
+)
 
 
-class Lists(NamedTuple):
-    """The nearest neighbors of points."""
+class NeighborLists(NamedTuple):
+    """The nearest neighbors of n points."""
 
-    distances: np.ndarray  # (n, k) float32, sorted
+    distances: np.ndarray  # (n, k) float32, ascending
     indices: np.ndarray  # (n, k) int32
-    decimated: dict  # {part: (n // part, 2) distances to the first two neighbors in a random subset}
+    decimated: dict  # {divisor: (n // divisor, 2) distances to the first two neighbors within a random subset}
 
 
 def write_lists(group, rows, indices, distances, decimated, report):
-    """Write neighbor lists and the report of their search to a group of an HDF5 file.
+    """Write the fields of NeighborLists, and the report of their search as attributes, to a group of an HDF5 file.
 
-    rows: (n,) the rows of the layer that the lists are of, in whose order `indices` counts; copies have no list.
+    rows: (n,) the rows of the layer that have lists, in the order in which `indices` counts them; copies have none.
     """
     group["rows"], group["indices"], group["distances"] = rows, indices, distances
-    for part, of_part in decimated.items():
-        group[f"decimated/{part}"] = of_part
-    note(group, {"k": indices.shape[1], **report})
+    for divisor, of_subset in decimated.items():
+        group[f"decimated/{divisor}"] = of_subset
+    write_attributes(group, {"k": indices.shape[1], **report})
 
 
-def seal_neighbors(file, about):
-    """Write the attributes of a neighbors file, which then holds all, and its checksum."""
-    note(file, {"format": FORMAT, **about})
-    seal(file, *content(file))
+def complete_file(file, attributes):
+    """Write the attributes of a neighbors file that is otherwise complete, and the checksum of all it holds."""
+    write_attributes(file, {"format": FORMAT, **attributes})
+    write_checksum(file, *contents(file))
 
 
-def content(group):
-    """Return [name, attributes or array, ...] of all that lies in a group."""
-    found = []
+def contents(group):
+    """Return [name, attributes or array, ...] of all groups and data sets in a group."""
+    items = []
 
-    def visit(name, thing):
-        found.extend([name, attributes(thing) if isinstance(thing, h5py.Group) else thing[()]])
+    def visit(name, item):
+        items.extend([name, read_attributes(item) if isinstance(item, h5py.Group) else item[()]])
 
     group.visititems(visit)
-    return found
+    return items
 
 
 def read_neighbors(path):
-    """Return ([(label, Lists, report)], attributes) of a neighbors file.
+    """Return ([(label, NeighborLists, report)], attributes) of a neighbors file.
 
-    label: None for the neighbors among all points; the class for those within it, of a file that is by class.
-    report: of the search; see neighbors.find. Raises UserError where the file is missing, damaged or of another format.
+    label: None for neighbors among all points; in a file by class, the class within which they are neighbors.
+    report: of the search, see neighbors.search.find_neighbors; attributes: of the file.
+    Raises UserError where the file is missing, corrupt or of another format.
     """
-    with open_file(path) as (file, ours), damage(path):
-        stored = content(file)
-        about = require_sealed(file, *stored) if ours else simple_attributes(file)
-        found = dict(zip(stored[::2], stored[1::2], strict=True))
-    classes = sorted(class_of(path, name) for name in found if name.startswith("classes/") and name.count("/") == 1)
-    if not classes:
-        return [(None, lists_at(path, "", found), about)], about
-    return [(label, lists_at(path, f"classes/{label}/", found), found[f"classes/{label}"]) for label in classes], about
+    with open_file(path) as (file, is_ours), user_errors(path):
+        items = contents(file)
+        attributes = read_checked_attributes(file, *items) if is_ours else read_foreign_attributes(file)
+    by_name = dict(zip(items[::2], items[1::2], strict=True))
+    groups = [name for name in by_name if name.startswith("classes/") and name.count("/") == 1]
+    if not groups:
+        return [(None, lists_of_group(path, "", by_name), attributes)], attributes
+    by_class = sorted((class_of(path, name), name) for name in groups)
+    return [(label, lists_of_group(path, f"{name}/", by_name), by_name[name]) for label, name in by_class], attributes
 
 
 def class_of(path, name):
@@ -71,30 +82,34 @@ def class_of(path, name):
         raise UserError(f"{path}: /classes/{label}: {label!r} should be the number of a class") from None
 
 
-def lists_at(path, place, found):
-    """Return the Lists in a group of a neighbors file; a file of someone else's may lack the decimated ones."""
-    if not {f"{place}distances", f"{place}indices"} <= found.keys():
-        raise UserError(f"{path}: lacks /{place}distances or /{place}indices; {REMAKE}")
-    distances, indices = found[f"{place}distances"], found[f"{place}indices"]
+def lists_of_group(path, prefix, by_name):
+    """Return the NeighborLists of a group of a neighbors file; one from elsewhere may lack the decimated ones.
+
+    prefix: the group's name and a slash; by_name: {name: array} of the file.
+    """
+    distances, indices = by_name.get(f"{prefix}distances"), by_name.get(f"{prefix}indices")
+    if distances is None or indices is None:
+        raise UserError(f"{path}: lacks /{prefix}distances or /{prefix}indices; {REMAKE}")
     if distances.ndim != 2 or distances.shape != indices.shape:
-        shapes = f"/{place}distances {distances.shape} and /{place}indices {indices.shape}"
+        shapes = f"/{prefix}distances {distances.shape} and /{prefix}indices {indices.shape}"
         raise UserError(f"{path}: {shapes} should both be (n, k)")
-    start = f"{place}decimated/"
-    decimated = {int(name.removeprefix(start)): of for name, of in found.items() if name.startswith(start)}
-    return Lists(distances, indices, dict(sorted(decimated.items())))
+    start = f"{prefix}decimated/"
+    decimated = {int(name.removeprefix(start)): item for name, item in by_name.items() if name.startswith(start)}
+    return NeighborLists(distances, indices, dict(sorted(decimated.items())))
 
 
 def read_rows_and_lists(path):
     """Return ((rows, indices, distances), source, n) of a neighbors file that is not by class.
 
-    rows: (m,) the samples that have lists, in whose order `indices` (m, k) counts. source: what the file says of them;
-    n: the number of samples, copies included.
+    rows: (m,) the samples that have lists, in the order in which `indices` (m, k) counts them; source: what the file
+    says about them; n: the number of samples, copies included.
     Raises UserError as read_neighbors does, and where the file is by class.
     """
-    groups, about = read_neighbors(path)
+    groups, attributes = read_neighbors(path)
     if len(groups) != 1 or groups[0][0] is not None:
         raise UserError(f"{path}: holds neighbors within classes; should be those among all samples")
     _, lists, report = groups[0]
-    with open_file(path) as (file, ours), damage(path):
-        rows = file["rows"][()] if ours else np.arange(len(lists.indices))
-    return (rows, lists.indices, lists.distances), about.get("source", {}), len(rows) + report.get("n_copies", 0)
+    with open_file(path) as (file, is_ours), user_errors(path):
+        rows = file["rows"][()] if is_ours else np.arange(len(lists.indices))
+    n = len(rows) + report.get("n_copies", 0)
+    return (rows, lists.indices, lists.distances), attributes.get("source", {}), n

@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_leaves
 
 from actdim.errors import UserError
 from actdim.storage.atomic import atomic_write
-from actdim.storage.checksums import archive_is_whole, seal_archive
+from actdim.storage.checksums import append_checksum, has_valid_checksum
 from actdim.storage.working_folder import repair_advice
 
 FORMAT = 2
@@ -24,7 +24,7 @@ def save(path, state):
     size = sum(leaf.nbytes for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor))
     with atomic_write(path, size) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
-        seal_archive(temporary)
+        append_checksum(temporary)
 
 
 def load(path, device="cpu"):
@@ -35,7 +35,7 @@ def load(path, device="cpu"):
     path = Path(path)
     advice = repair_advice(path.parent)
     try:
-        if not archive_is_whole(path):
+        if not has_valid_checksum(path):
             raise UserError(f"{path}: corrupt, or of an older format than {FORMAT}; {advice}")
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
@@ -54,4 +54,4 @@ def load_metrics(path):
 
 def is_intact(path):
     """Tell whether a checkpoint is there and has the right checksum."""
-    return path.exists() and archive_is_whole(path)
+    return path.exists() and has_valid_checksum(path)

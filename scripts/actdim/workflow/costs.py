@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from actdim import plugins
-from actdim.activations.dump import write
+from actdim.activations.dump import write_activations
 from actdim.datasets.dataset import Split, data_set
 from actdim.datasets.device import on_device
 from actdim.measures.table import MEASURES
@@ -161,16 +161,16 @@ def time_step(learner, samples, settings):
 
 def time_dump(model, samples, layers):
     """Return (seconds, bytes a sample) of a dump of activations in memory."""
-    single = set()
+    float32_layers = set()
     while True:
         with h5py.File("activations", "w", driver=IN_MEMORY, backing_store=False) as file:
             begin = time.perf_counter()
-            misfits = write(file, model, samples, layers, single)
+            misfits = write_activations(file, model, samples, layers, float32_layers)
             if not misfits:
                 stored = [file["logits"], *(file[f"layers/{layer}"] for layer in layers)]
                 row_bytes = sum(data.dtype.itemsize * data.shape[1] + CHECKSUM for data in stored)
                 return time.perf_counter() - begin, row_bytes + LABEL_AND_INDEX
-        single |= misfits
+        float32_layers |= misfits
 
 
 def time_passes(study, run, model, samples, evaluation):

@@ -1,10 +1,22 @@
+import sys
+from pathlib import Path
+
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.27")
 
+folder = workflow.current_basedir.get_path_or_uri(secret_free=True)
+if not Path(folder).is_absolute():
+    sys.exit(
+        f"actdim: {folder}: Snakemake does not fetch programs; clone the repository, and name the clone's Snakefile"
+    )
+sys.path.append(f"{folder}/scripts")
 
-configfile: "config.yaml"
+from actdim.folders import find_file
+
+
+configfile: str(find_file("config.yaml"))
 
 
 report: "report/workflow.rst"

@@ -14,9 +14,9 @@ rule dump_activations:
         "../envs/train.yaml"
     threads: lambda w: run_of(w).settings.training.threads
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("dump_activations"),
     params:
+        program=program("dump_activations.py"),
         file=checkpoint_file,
         expect=expect_of,
         split=lambda w: dump_of(w.samples)[2],
@@ -26,7 +26,7 @@ rule dump_activations:
     message:
         "Storing the activations of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
-        "scripts/dump_activations.py --checkpoint {input.checkpoints}/{params.file}"
+        "{params.program} --checkpoint {input.checkpoints}/{params.file}"
         " {params.expect} --split {params.split} --layers {params.layers} --dtype {params.dtype} --output {output.activations} > {log} 2>&1"
 
 

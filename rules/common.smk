@@ -8,13 +8,12 @@ import shlex
 import sys
 from pathlib import Path
 
-sys.path.append(f"{workflow.basedir}/scripts")
-
 from actdim import provenance
 from actdim.provenance import settings_that_count
 from actdim.cli import TELL
 from actdim.datasets.published import default_folder
 from actdim.errors import UserError
+from actdim.folders import SCRIPTS
 from actdim.measures.table import MEASURES
 from actdim.names import BY_CLASS, INPUT, PCA
 from actdim.plugins import run_functions
@@ -35,21 +34,27 @@ from actdim.study.targets import (
 )
 from actdim.registry import DOWNLOADED, ESTIMATORS
 from actdim.study.stages import planned_digest
-from actdim.study.study import load_config_and_studies
+from actdim.study.study import load_config_and_studies, study_file
 from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config, handlers
 from actdim.workflow.changes import jobs_of, reasons_to_run_again
 from actdim.workflow.options import measure_options, search_options, set_options, test_samples_options
-from actdim.workflow.resources import resource_requests
+from actdim.workflow.resources import JOBS, resource_requests
 
 # Snakemake keeps nearly all objects that it makes for a job; garbage collection took a third of the planning time.
 gc.set_threshold(1_000_000)
 
 if not os.access(".", os.W_OK):
     sys.exit("this folder is read-only, and Snakemake keeps its records here, in .snakemake/")
+if workflow.modifier.path_modifier.prefix or workflow.modifier.path_modifier.modifies_prefixes:
+    sys.exit("actdim: a module with `prefix` or `replace_prefix`; leave it out, or use `snakemake --directory`")
 try:
     for file in workflow.configfiles:
         read_yaml(file)  # Snakemake takes the last of several values for a key; this refuses them
+    # What the command line states replaces a section of config.yaml. Snakemake merges the two.
+    if workflow.modifier.is_main_snakefile():
+        for stated in [*map(read_yaml, workflow.overwrite_configfiles), workflow.config_settings.config]:
+            config.update(stated)
     CONFIG, STUDIES = (workflow.remote_exec and checked_config.kept(config)) or load_config_and_studies(config)
 except UserError as mistakes:
     sys.exit(str(mistakes))
@@ -86,9 +91,19 @@ def run_of(wildcards):
 
 def code_digest(program, *entries):
     """Return the digest of a program's code; end Snakemake with a message if there is no such program."""
-    if not os.access(f"{workflow.basedir}/scripts/{program}", os.X_OK):
+    if not os.access(SCRIPTS / program, os.X_OK):
         sys.exit(f"scripts/{program}: no such program, or not executable; restore it")
     return provenance.code_digest(program, *entries)
+
+
+def program(name):
+    """Return the function that gives the path of a program, as a parameter of a rule.
+
+    Snakemake does not record parameters that depend on `output`: where the workflow lies must not run anything again.
+    """
+    path = SCRIPTS / name
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return lambda wildcards, output: shlex.quote(str(path))
 
 
 def code_of_run(program):
@@ -192,21 +207,16 @@ def measure_options_of(measure):
     return lambda w: measure_options(getattr(STUDIES[w.study].measures, measure.name), w.get("layer"))
 
 
-# Rules whose jobs get a GPU each, by the command line or the profile.
-ON_GPU = [name for name, chosen in workflow.resource_settings.overwrite_resources.items() if "gpu" in chosen]
+# Resources that the command line or the profile sets, by the names that rules have there, also those of a module.
+SET_RESOURCES = workflow.resource_settings.overwrite_resources
+# Rules whose jobs get a GPU each.
+ON_GPU = [rule for rule in JOBS if "gpu" in SET_RESOURCES.get(workflow.modifier.modify_rulename(rule), {})]
 REQUEST_FOR = resource_requests(STUDIES, CONFIG, ON_GPU)
 
 
-def mem_mb(wildcards, attempt, rulename):
-    """Return the memory that a job requests, in MB; more at each retry."""
-    return attempt * request_of(wildcards, rulename).mem_mb
-
-
-def runtime(wildcards, attempt, rulename):
-    """Return the time that a job requests, in minutes; more at each retry."""
-    return attempt * request_of(wildcards, rulename).runtime
-
-
-def request_of(wildcards, rulename):
-    """Return the resources that a job of a rule requests at first."""
-    return REQUEST_FOR(rulename.removesuffix("_for_a_while"), wildcards)
+def memory_and_time(rule):
+    """Return the resources of a rule: {resource: function}, in MB and minutes; a job requests more at each retry."""
+    return {
+        "mem_mb": lambda wildcards, attempt: attempt * REQUEST_FOR(rule, wildcards).mem_mb,
+        "runtime": lambda wildcards, attempt: attempt * REQUEST_FOR(rule, wildcards).runtime,
+    }

@@ -17,9 +17,10 @@ rule download_dataset:
         mem_mb=4000,
         runtime="2h",
     params:
+        program=program("download_dataset.py"),
         # No digest of the code, because the published files do not depend on it.
         folder=lambda w: default_folder(w.dataset),
     message:
         "Downloading {wildcards.dataset} if it is missing."
     shell:
-        "scripts/download_dataset.py --dataset {wildcards.dataset} --output {params.folder} > {log} 2>&1"
+        "{params.program} --dataset {wildcards.dataset} --output {params.folder} > {log} 2>&1"

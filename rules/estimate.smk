@@ -11,15 +11,15 @@ rule find_neighbors:
     conda:
         "../envs/estimate.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("find_neighbors"),
     params:
+        program=program("find_neighbors.py"),
         search=lambda w: search_options(STUDIES[w.study].neighbors, w.samples),
         code=code_digest("find_neighbors.py"),
     message:
         "Finding neighbors in {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
-        "scripts/find_neighbors.py --activations {input.activations} --layer {wildcards.layer}"
+        "{params.program} --activations {input.activations} --layer {wildcards.layer}"
         " {params.search} --output {output.neighbors} > {log} 2>&1"
 
 
@@ -35,15 +35,15 @@ rule estimate_id:
     conda:
         "../envs/estimate.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("estimate_id"),
     params:
+        program=program("estimate_id.py"),
         set=lambda w: set_options(settings_that_count(CONFIG.estimators[w.estimator])),
         code=lambda w: code_digest("estimate_id.py", ESTIMATORS[w.estimator]),
     message:
         "Estimating the ID of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
-        "scripts/estimate_id.py --neighbors {input.neighbors} --estimator {wildcards.estimator} {params.set}"
+        "{params.program} --neighbors {input.neighbors} --estimator {wildcards.estimator} {params.set}"
         " --output {output.id} > {log} 2>&1"
 
 
@@ -60,15 +60,15 @@ rule estimate_pca:
     conda:
         "../envs/estimate.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("estimate_pca"),
     params:
+        program=program("estimate_pca.py"),
         by_class=by_class,
         code=code_digest("estimate_pca.py"),
     message:
         "Finding principal components in {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
-        "scripts/estimate_pca.py --activations {input.activations} --layer {wildcards.layer} {params.by_class}"
+        "{params.program} --activations {input.activations} --layer {wildcards.layer} {params.by_class}"
         " --output {output.id} > {log} 2>&1"
 
 

@@ -20,19 +20,18 @@ for measure in [measure for measure in MEASURES.values() if measure.settings]:
             "../envs/train.yaml"
         threads: lambda w: run_of(w).settings.training.threads
         resources:
-            mem_mb=mem_mb,
-            runtime=runtime,
+            **memory_and_time(measure.rule),
         params:
             file=checkpoint_file,
             expect=expect_of,
-            program=f"{measure.rule}.py",
+            program=program(f"{measure.rule}.py"),
             options=measure_options_of(measure),
             code=code_of_run(f"{measure.rule}.py"),
         message:
             f"Measuring {measure.name.replace('_', ' ')}{of_layer} of {{wildcards.study}} {{wildcards.run}} at {{wildcards.at}}."
         shell:
             # Formatted when the job runs, after the loop, so it must not use the loop's variables.
-            "scripts/{params.program} --checkpoint {input.checkpoints}/{params.file} {params.expect} {params.options}"
+            "{params.program} --checkpoint {input.checkpoints}/{params.file} {params.expect} {params.options}"
             " --output {output.result} > {log} 2>&1"
 
 
@@ -51,13 +50,13 @@ rule measure_neighborhoods:
     conda:
         "../envs/estimate.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("measure_neighborhoods"),
     params:
+        program=program("measure_neighborhoods.py"),
         previous=lambda w, input: f"--previous {input.previous}" if input.previous else "",
         code=code_digest("measure_neighborhoods.py"),
     message:
         "Comparing neighborhoods of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
-        "scripts/measure_neighborhoods.py --neighbors {input.neighbors} {params.previous}"
+        "{params.program} --neighbors {input.neighbors} {params.previous}"
         " --activations {input.activations} --output {output.result} > {log} 2>&1"

@@ -39,15 +39,14 @@ for figure in FIGURES.values():
         conda:
             "../envs/report.yaml"
         resources:
-            mem_mb=mem_mb,
-            runtime=runtime,
+            **memory_and_time(f"plot_{figure.name}"),
         params:
             estimator=figure.estimator_of(CONFIG.estimators),
-            program=f"plot_{figure.name}.py",
+            program=program(f"plot_{figure.name}.py"),
             options=figure_options(figure),
             code=code_digest(f"plot_{figure.name}.py"),
         message:
             f"Plotting {figure.name}{' of {wildcards.study}' * of_study}."
         shell:
             # Formatted when the job runs, after the loop, so it must not use the loop's variables.
-            "scripts/{params.program} {params.options} --svg {output.svg} --png {output.png} > {log} 2>&1"
+            "{params.program} {params.options} --svg {output.svg} --png {output.png} > {log} 2>&1"

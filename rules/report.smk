@@ -18,13 +18,13 @@ rule describe_results:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("describe_results"),
     params:
+        program=program("describe_results.py"),
         estimator=SHOWN_ESTIMATOR,
         code=code_digest("describe_results.py"),
     message:
         "Describing the results for the report."
     shell:
-        "scripts/describe_results.py --summary {input.summary} --predictors {input.predictors}"
+        "{params.program} --summary {input.summary} --predictors {input.predictors}"
         " --estimator {params.estimator} --figures {input.figures} --output {output.overview} > {log} 2>&1"

@@ -24,14 +24,14 @@ rule tabulate_id:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("tabulate_id"),
     params:
+        program=program("tabulate_id.py"),
         code=code_digest("tabulate_id.py"),
     message:
         "Gathering all estimates into tables."
     shell:
-        "printf '%s\\n' {input.ids} | scripts/tabulate_id.py"
+        "printf '%s\\n' {input.ids} | {params.program}"
         " --id {output.id} --summary {output.summary} --correlations {output.correlations} > {log} 2>&1"
 
 
@@ -48,14 +48,14 @@ rule tabulate_training:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("tabulate_training"),
     params:
+        program=program("tabulate_training.py"),
         code=code_digest("tabulate_training.py"),
     message:
         "Gathering the metrics of all trainings into one table."
     shell:
-        "printf '%s\\n' {input.checkpoints} | scripts/tabulate_training.py --output {output.training} > {log} 2>&1"
+        "printf '%s\\n' {input.checkpoints} | {params.program} --output {output.training} > {log} 2>&1"
 
 
 rule tabulate_measures:
@@ -72,15 +72,15 @@ rule tabulate_measures:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("tabulate_measures"),
     params:
+        program=program("tabulate_measures.py"),
         estimator=SHOWN_ESTIMATOR,
         code=code_digest("tabulate_measures.py"),
     message:
         "Gathering all measures into one table."
     shell:
-        "printf '%s\\n' {input.results} | scripts/tabulate_measures.py"
+        "printf '%s\\n' {input.results} | {params.program}"
         " --summary {input.summary} --estimator {params.estimator} --output {output.measures} > {log} 2>&1"
 
 
@@ -100,16 +100,15 @@ rule tabulate_generalization:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("tabulate_generalization"),
     params:
+        program=program("tabulate_generalization.py"),
         options=test_samples_options(STUDIES),
         code=code_digest("tabulate_generalization.py"),
     message:
         "Judging how well all measures predict generalization."
     shell:
-        "scripts/tabulate_generalization.py --measures {input.measures} {params.options}"
-        " --output {output.generalization} > {log} 2>&1"
+        "{params.program} --measures {input.measures} {params.options}" " --output {output.generalization} > {log} 2>&1"
 
 
 rule tabulate_predictors:
@@ -133,13 +132,13 @@ rule tabulate_predictors:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("tabulate_predictors"),
     params:
+        program=program("tabulate_predictors.py"),
         code=code_digest("tabulate_predictors.py"),
     message:
         "Correlating all measures with generalization."
     shell:
-        "scripts/tabulate_predictors.py --measures {input.measures}"
+        "{params.program} --measures {input.measures}"
         " --predictors {output.predictors} --findings {output.findings}"
         " --generalization {input.generalization} --comparisons {input.comparisons} > {log} 2>&1"

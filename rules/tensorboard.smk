@@ -20,12 +20,12 @@ rule write_events:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("write_events"),
     params:
+        program=program("write_events.py"),
         code=code_digest("write_events.py"),
     message:
         "Writing {wildcards.study} {wildcards.run} for TensorBoard."
     shell:
-        "printf '%s\\n' {input.ids} | scripts/write_events.py --checkpoints {input.checkpoints}"
+        "printf '%s\\n' {input.ids} | {params.program} --checkpoints {input.checkpoints}"
         " --output {output.events} > {log} 2>&1"

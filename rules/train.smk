@@ -12,10 +12,10 @@ rule train:
         "../envs/train.yaml"
     threads: lambda w: run_of(w).settings.training.threads
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("train"),
     params:
-        study=lambda w: f"studies/{w.study}.yaml",
+        program=program("train.py"),
+        study=lambda w, output: shlex.quote(str(study_file(w.study))),
         expect=lambda w: planned_digest(run_of(w).counted, STUDIES[w.study].stage_until(int(w.until))),
         set=lambda w: set_options(run_of(w).chosen),
         previous=lambda w, input: f"--continue {input.previous}" if input.previous else "",
@@ -23,5 +23,5 @@ rule train:
     message:
         "Training {wildcards.study} {wildcards.run} to {wildcards.until}."
     shell:
-        "scripts/train.py --study {params.study} {params.set} --expect {params.expect} --until {wildcards.until}"
+        "{params.program} --study {params.study} {params.set} --expect {params.expect} --until {wildcards.until}"
         " {params.previous} --output {output.checkpoints} > {log} 2>&1"

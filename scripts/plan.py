@@ -4,7 +4,7 @@
 import argparse
 import shutil
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import torch
 from actdim import cli
 from actdim.cli import read_set
 from actdim.errors import UserError
+from actdim.folders import WORKFLOW
 from actdim.study.study import load_config_and_studies
 from actdim.study.targets import MADE_BY, wildcards_of
 from actdim.workflow.costs import OTHER_JOB, Cost, study_costs
@@ -36,7 +37,6 @@ class Output(NamedTuple):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cores", type=int, default=1, help="cores that Snakemake may use (default: 1)")
-    parser.add_argument("--outputs", nargs="*", default=[], metavar="RULE=N", help="rules with several outputs a job")
     parser.add_argument("--gpu", nargs="*", default=[], metavar="RULE", help="rules whose jobs each have a GPU")
     parser.add_argument("--config", nargs="+", required=True, metavar="KEY=VALUE", help="the content of config.yaml")
     arguments = parser.parse_args()
@@ -44,18 +44,18 @@ def main():
     config, studies = load_config_and_studies(read_set(arguments.config))
     planned = planned_files(arguments.config)
     costs = {path: cost for study in studies.values() for path, cost in study_costs(study).items()}
-    per_job = defaultdict(lambda: 1, read_set(arguments.outputs))
+    of_job = Counter(log for _, _, log, _ in planned)  # the number of outputs of the job with a log
     request_for = resource_requests(studies, config, arguments.gpu)
     outputs = [
         Output(
             rule,
             path,
             pending,
-            share=1 / per_job[rule],
-            cost=costs.get(path, Cost(OTHER_JOB / per_job[rule], 1, 0)),
+            share=1 / of_job[log],
+            cost=costs.get(path, Cost(OTHER_JOB / of_job[log], 1, 0)),
             request=request_for(rule, wildcards_of(rule, path) if rule in MADE_BY else {}),
         )
-        for path, rule, pending in planned
+        for path, rule, log, pending in planned
     ]
     print_rules(outputs)
     print_studies(outputs, studies)
@@ -64,14 +64,17 @@ def main():
 
 
 def planned_files(config):
-    """Return (path, rule, whether Snakemake would make it now) of every file in Snakemake's plan."""
-    command = ["snakemake", "--summary", "--nolock", "--config", *config]
+    """Return (path, rule, log of the job, whether Snakemake would make it now) of every file in Snakemake's plan."""
+    options = ["--summary", "--nolock", "--replace-workflow-config", "--config", *config]
+    command = ["snakemake", "--snakefile", WORKFLOW / "Snakefile", *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"Snakemake cannot plan: {done.stderr.strip().splitlines()[-1]}")
     header, *rows = (line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
-    path, rule, plan = map(header.index, ("output_file", "rule", "plan"))
-    return [(row[path], row[rule].removesuffix("_for_a_while"), row[plan] == "update pending") for row in rows]
+    path, rule, log, plan = map(header.index, ("output_file", "rule", "log-file(s)", "plan"))
+    return [
+        (row[path], row[rule].removesuffix("_for_a_while"), row[log], row[plan] == "update pending") for row in rows
+    ]
 
 
 def print_rules(outputs):

@@ -319,3 +319,17 @@ def test_a_layer_that_is_never_computed_as_a_whole(tmp_path):
             model={"name": "transformer"},
             activations={"at": [1], "layers": ["blocks"]},
         )
+
+
+def test_the_command_line_replaces_sections(project, tmp_path):
+    """What only config.yaml has is left out, and figures show the first estimator that the command line names."""
+    project.write(neighbors={"method": "exact", "k": 16}, estimators={"twonn": {}, "mle": {"k": 8}})
+    (tmp_path / "other.yaml").write_text("neighbors: {method: pynndescent}\n")
+    given = ("--configfile", "../other.yaml", "--config", "estimators={gride: {n1: 4}, mle: {}}")
+    commands = project.snakemake("-n", *given).stdout
+    named = re.findall(r"estimate_id.py .* --estimator (\w+ .*?) +--output", commands)
+    assert set(named) == {"gride --set n1=4", "mle "}
+    assert set(re.findall(r"--estimator (\w+) --(?:unit|figures|output)", commands)) == {"gride"}
+    assert "--method pynndescent" in commands
+    assert "--k 16" not in commands
+    assert "--method exact" not in commands

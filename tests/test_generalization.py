@@ -447,6 +447,7 @@ def test_one_axis_and_few_settings():
     for few in (runs_of(seeds=4, lr=[0.1, 0.01]), runs_of(seeds=3, lr=[0.1]), runs_of(seeds=1, lr=[0.1])):
         assert only_row(few)["reason"] == "fewer than 3 settings"
         assert np.isnan(only_row(few)["psi"])
+        assert list(only_row(few).index) == list(row.index)
 
 
 def test_missing_values_count_out_their_runs():

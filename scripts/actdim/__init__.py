@@ -1,9 +1,9 @@
 """The library behind the programs in scripts/, a package for each stop on the data's way.
 
 A package imports only from those above it in this list: storage, datasets, models, training, activations, neighbors,
-estimators, measures, study, tables, workflow. The single files next to them serve all: errors, names, registry,
-validation, provenance, cli and threads come before storage, plugins after it, notebook after estimators, figures
-after tables.
+estimators, measures, study, tables, workflow. The single files next to them serve all: errors, folders, names,
+registry, validation, provenance, cli and threads come before storage, plugins after it, notebook after estimators,
+figures after tables.
 """
 
 __all__ = ["intrinsic_dimension"]

@@ -5,13 +5,13 @@ import importlib
 import inspect
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from pydantic import create_model
 
 from actdim import registry
 from actdim.errors import UserError
+from actdim.folders import own_folders
 from actdim.validation import Named, check
 
 OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # module:function; the module may lie in packages
@@ -39,19 +39,20 @@ def table_key(table, name):
 
 
 def load_function(table, name):
-    """Return the function that a name stands for; a user's own modules lie in the working directory.
+    """Return the function that a name stands for; for where a user's own modules lie, see folders.py.
 
     For family:member it is what the family's function returns for the member.
     Raises UserError where there is no such module, or no such function in it.
     """
     module, _, function_name = qualified_name(table, name).partition(":")
     key = table_key(table, name)
-    if not key and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    folders = [] if key else [str(folder) for folder in own_folders()]
+    sys.path[:] = [*folders, *(folder for folder in sys.path if folder not in folders)]
     try:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise UserError(f"{name!r}: no module {error.name!r}, in {Path.cwd()} or installed") from None
+        places = ", ".join([*folders, "installed"])
+        raise UserError(f"{name!r}: no module {error.name!r}; looked in {places}") from None
     except (ImportError, SyntaxError) as error:
         raise UserError(f"{name!r}: module {module!r} cannot be imported: {error}") from None
     function = getattr(imported, function_name, None)

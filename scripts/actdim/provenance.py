@@ -22,11 +22,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-SCRIPTS = Path(__file__).resolve().parent.parent
+from actdim.folders import SCRIPTS, own_folders
 
 # Modules and packages that cannot change a number, and why. Neither do they count nor what they alone import.
 NOT_COUNTED = {
     "errors": "exceptions without behavior",
+    "folders": "finds files, whose content counts by itself",
     "names": "its constants count by value, where they are used",
     "registry": "a job runs the entry that a study names, and the module of that entry counts",
     "validation": "refuses settings or lets them pass; their values count by themselves",
@@ -67,7 +68,7 @@ def code_digests(program, *entries):
     """Return {module: digest} of a program in scripts/, the library modules that count, and `entries`.
 
     entries: module:function that the program finds by name at run time (registry.MODELS["resnet18"], ...); the
-    user's own modules lie in the working directory, and what they import from there counts too.
+    what a user's own modules import from the user's folders counts too; see folders.py.
     """
     modules = [entry.partition(":")[0] for entry in entries]
     files = [SCRIPTS / program, *filter(None, map(module_file, modules))]
@@ -114,14 +115,16 @@ def is_library(module):
 
 
 def root_of(file):
-    """Return the folder in which the name of a file's module begins: scripts/, or the user's working directory."""
-    return SCRIPTS if file.is_relative_to(SCRIPTS) else Path.cwd()
+    """Return the folder in which the name of a file's module begins: scripts/, or a folder of the user's modules."""
+    return next(folder for folder in (SCRIPTS, *own_folders()) if file.is_relative_to(folder))
 
 
 def module_file(module):
-    """Return the file of a module of this library or in the working directory, or None for any other name."""
-    path = (SCRIPTS if is_library(module) else Path.cwd()).joinpath(*module.split("."))
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
+    """Return the file of a module of this library or of the user, or None for any other name."""
+    folders = [SCRIPTS] if is_library(module) else own_folders()
+    paths = [folder.joinpath(*module.split(".")) for folder in folders]
+    files = [file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py")]
+    return next((file for file in files if file.exists()), None)
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actdim.errors import UserError
+from actdim.folders import find_file, own_folders
 from actdim.models.summary import summarize_model
 from actdim.neighbors.settings import Neighbors
 from actdim.study.config import load_config
@@ -52,12 +53,17 @@ def load_config_and_studies(content):
     return config, {name: load_study(name, config) for name in config.studies}
 
 
+def study_file(name, folder="studies"):
+    """Return the path of a study's YAML file; see folders.py."""
+    return find_file(Path(folder) / f"{name}.yaml")
+
+
 def load_study(name, config, folder="studies"):
     """Return the Study of a name from its YAML file in a folder. Raises UserError, with a line for each mistake."""
-    path = Path(folder) / f"{name}.yaml"
+    path = study_file(name, folder)
     if not path.exists():
-        known = ", ".join(sorted(file.stem for file in Path(folder).glob("*.yaml")))
-        raise UserError(f"config.yaml: studies: no study {name!r} in {folder}/; it has {known}")
+        known = sorted({file.stem for place in own_folders() for file in (place / folder).glob("*.yaml")})
+        raise UserError(f"config.yaml: studies: no study {name!r} in {folder}/; it has {', '.join(known)}")
     where = str(path)
     file = check(StudyFile, read_yaml(path), where)
     length, runs = training_length(file, where), make_runs(name, file, where)

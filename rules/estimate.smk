@@ -85,9 +85,9 @@ rule estimate_null:
     conda:
         "../envs/estimate.yaml"
     resources:
-        mem_mb=mem_mb,
-        runtime=runtime,
+        **memory_and_time("estimate_null"),
     params:
+        program=program("estimate_null.py"),
         estimator=SHOWN_ESTIMATOR,
         set=set_options(settings_that_count(CONFIG.estimators[SHOWN_ESTIMATOR])),
         search=lambda w: search_options(STUDIES[w.study].neighbors, w.samples),
@@ -95,5 +95,5 @@ rule estimate_null:
     message:
         "Estimating the null of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:
-        "scripts/estimate_null.py --spectrum {input.spectrum} --estimator {params.estimator} {params.set}"
+        "{params.program} --spectrum {input.spectrum} --estimator {params.estimator} {params.set}"
         " {params.search} --output {output.null} > {log} 2>&1"

@@ -13,7 +13,8 @@ from actdim.activations.float16 import as_float16, as_float32, in_memory_order
 from actdim.activations.limits import BATCH, NARROW
 from actdim.activations.rounding import add_to_sketch, empty_sketch, rounding_is_harmless
 from actdim.datasets.device import normalize
-from actdim.models.layers import forward, listed_layers
+from actdim.models.classifier import classifier_input
+from actdim.models.layers import forward
 from actdim.names import INPUT
 from actdim.storage.activations_file import write_row_checksums
 from actdim.storage.atomic import atomic_write
@@ -73,7 +74,7 @@ def write_activations(file, model, samples, layers, float32_layers):
             if misfits:
                 return misfits
             if rows.start == 0:
-                create_data_sets(file, n, logits, outputs, model)
+                create_data_sets(file, n, logits, outputs, classifier_input(model, inputs[:2]))
                 names = ["logits", *(f"layers/{name}" for name in outputs)]
                 checksums = {name: np.empty(n, np.uint64) for name in names}
                 written = flushed = flusher.submit(flush_data, file)
@@ -93,15 +94,19 @@ def write_activations(file, model, samples, layers, float32_layers):
     return set()
 
 
-def create_data_sets(file, n, logits, outputs, model):
-    """Create the data sets for n samples, given the logits and the outputs, {layer: StoredBatch}, of a first batch."""
+def create_data_sets(file, n, logits, outputs, read_by_classifier):
+    """Create the data sets for n samples, given the logits and the outputs, {layer: StoredBatch}, of a first batch.
+
+    read_by_classifier: the model's ClassifierInput.
+    """
     reserve_space(file, n * (4 * logits.shape[1] + sum(batch.values[0].nbytes for batch in outputs.values())))
     file.create_dataset("logits", (n, logits.shape[1]), dtype=np.float32)
-    last = (listed_layers(model) or list(outputs))[-1]
+    last, why_none = read_by_classifier.among(outputs), read_by_classifier.why_none_among(outputs)
     for depth, (name, batch) in enumerate(outputs.items(), start=INPUT not in outputs):
         dtype = np.float16 if batch.values.dtype == torch.float16 else np.float32
         data = file.create_dataset(f"layers/{name}", (n, batch.values[0].numel()), dtype=dtype)
-        data.attrs.update(shape=batch.values.shape[1:], depth=depth, feeds_classifier=name == last)
+        about = {"shape": batch.values.shape[1:], "depth": depth, "feeds_classifier": name == last}
+        write_attributes(data, {**about, "no_classifier_input": why_none})
 
 
 def write_rows(file, rows, batches, checksums):
@@ -111,6 +116,6 @@ def write_rows(file, rows, batches, checksums):
     samples,) uint64}.
     """
     for name, batch in batches.items():
-        values = batch.flatten(1).numpy()
+        values = batch.flatten(1).contiguous().numpy()
         file[name].write_direct(values, dest_sel=rows)
         checksums[name][rows] = row_checksums(values)

@@ -27,6 +27,7 @@ class ModelSummary(NamedTuple):
     trainable: bool  # whether training changes any of them
     saved: int  # bytes that training keeps for the backward pass
     largest: int  # bytes of the largest output of a module
+    feeds_classifier: str | None  # which of the measured layers
     flops: int  # of a forward pass
 
 
@@ -70,6 +71,7 @@ def run_on(device, settings, data, layers):
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from actdim.models.classifier import classifier_input
     from actdim.models.layers import forward, layer_names
 
     name = settings.name
@@ -83,7 +85,7 @@ def run_on(device, settings, data, layers):
     layers = layer_names(model, layers)
     logits, outputs = forward(model, inputs, layers)
     check_logits(name, logits, data.classes)
-    check_outputs(layers, outputs)
+    check_outputs(model, inputs, layers, outputs)
     of_model = {storage_of(tensor) for tensor in [*model.parameters(), *model.buffers()]}
     saved = {}
 
@@ -103,6 +105,7 @@ def run_on(device, settings, data, layers):
         saved=sum(sizes),
         largest=max([*sizes, *(output.nbytes // SAMPLES for output in outputs.values())]),
         flops=counter.get_total_flops() // SAMPLES,
+        feeds_classifier=classifier_input(model, inputs).among(outputs),
     )
 
 
@@ -116,17 +119,35 @@ def check_logits(name, logits, classes):
         )
 
 
-def check_outputs(layers, outputs):
+def check_outputs(model, inputs, layers, outputs):
     """Raise UserError where a layer has no output, or none with a row for each of SAMPLES samples."""
     for name in layers:
         if name not in outputs:
-            raise UserError(f"activations.layers: the model never computes {name!r} as a whole; name a part of it")
+            raise UserError(
+                f"activations.layers: the model never calls {name!r} as a module; name {called_near(model, inputs, name)}"
+            )
         shape = tuple(outputs[name].shape)
         if len(shape) < 2 or len(outputs[name]) != SAMPLES:
             raise UserError(
                 f"activations.layers: {name!r} returns {shape} for {SAMPLES} samples; name a layer whose output is "
                 f"({SAMPLES}, ...), one or more values for each sample"
             )
+
+
+def called_near(model, inputs, name):
+    """Return which modules around one that a model never calls it does call, as text: its parts, or what it is in."""
+    called = []
+    handles = [
+        module.register_forward_hook(lambda *_, other=other: called.append(other))
+        for other, module in model.named_modules()
+    ]
+    model(inputs)
+    for handle in handles:
+        handle.remove()
+    names = sorted(set(called), key=lambda other: (other.count("."), called.index(other)))
+    near = [other for other in names if other.startswith(f"{name}.")][:3]
+    near = near or [other for other in names if other and name.startswith(f"{other}.")][-1:]
+    return " or ".join(near or [other for other in names if other][:3])
 
 
 def units_of(shape):

@@ -72,10 +72,11 @@ def files_of_measure(study, run, measure):
     """Return the result files of a measure of a run: for each checkpoint or set of samples, and each layer."""
     path = f"{RUN}/{measure.path}"
     if not measure.settings:
-        layers = study.layers_of(run)
+        model = study.model_of(run)
+        layers = [model.feeds_classifier] if model.feeds_classifier else []
         places = {
             "samples": shown_sample_sets(study.activations),
-            "layer": layers[-1:] if measure.last_layer else layers,
+            "layer": layers if measure.last_layer else list(model.layers),
         }
     elif settings := getattr(study.measures, measure.name):
         layers = modules_of(run, settings.layers) if "{layer}" in path else [""]

@@ -30,7 +30,8 @@ def main():
         raise UserError("standard input: should list estimate_id's JSON files")
     ids, settings = id_table(read_estimates(paths))
     summary = summary_table(ids, settings)
-    write_csv(ids.drop(columns=["feeds_classifier", *CHECKPOINT_METRICS, METRICS_REASON]), arguments.id)
+    hidden = ["feeds_classifier", "no_classifier_input", *CHECKPOINT_METRICS, METRICS_REASON]
+    write_csv(ids.drop(columns=hidden), arguments.id)
     write_csv(summary, arguments.summary)
     write_csv(correlations_table(summary, settings), arguments.correlations)
     missing = ids[ids.id.isna()]

@@ -10,6 +10,7 @@ from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import on_device
 from actdim.errors import UserError
 from actdim.estimators.twonn import twonn
+from actdim.models import layers
 from actdim.models.layers import forward, layer_names
 from actdim.neighbors.search import find_neighbors
 from actdim.storage.activations_file import open_layer
@@ -112,10 +113,60 @@ def test_the_shape_of_a_layer_is_stated(tmp_path):
             assert file["layers/0"].shape == (30, 12)
 
 
-def test_a_layer_of_several_tensors_is_refused():
-    model = nn.Sequential(nn.LSTM(5, 4))
-    with pytest.raises(UserError, match="'0' returns no single tensor"):
-        forward(model, torch.zeros(2, 3, 5), ["0"])
+class Attentive(nn.Module):
+    """An LSTM and an attention, which return several tensors, and a ReLU that is called twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.attention = nn.LSTM(5, 8, batch_first=True), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.relu, self.head = nn.ReLU(), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.relu(self.lstm(x)[0])
+        return self.head(self.relu(self.attention(x, x, x, need_weights=False)[0]))[:, -1]
+
+
+def test_of_several_tensors_the_first_is_measured(capsys):
+    layers.say_first_counts.cache_clear()
+    model, inputs = Attentive().eval(), torch.randn(2, 4, 5)
+    _, outputs = forward(model, inputs, ["lstm", "attention", "attention.input"])
+    with torch.no_grad():
+        states = model.lstm(inputs)[0]
+        torch.testing.assert_close(outputs["lstm"], states)
+        torch.testing.assert_close(outputs["attention.input"], states.relu())
+        torch.testing.assert_close(outputs["attention"], model.attention(*[states.relu()] * 3)[0])
+    assert capsys.readouterr().err.splitlines() == [
+        f"{name}: returns several values; the first tensor counts" for name in ("lstm", "attention")
+    ]
+
+
+def test_a_layer_that_is_computed_several_times_is_refused():
+    with pytest.raises(UserError, match="the model computes 'relu' 2 times; name a layer that it computes once"):
+        forward(Attentive(), torch.zeros(2, 4, 5), ["relu"])
+
+
+def test_a_layer_without_a_tensor_is_refused():
+    model = nn.Sequential(nn.Identity(), nn.Identity())
+    with pytest.raises(UserError, match="'0' has values of type str, and no tensor"):
+        forward(model, "text", ["0"])
+
+
+def test_values_that_are_strided_in_memory_are_stored(tmp_path):
+    """Of an output and of the logits: a position of all."""
+    model = nn.Sequential(nn.Unflatten(1, (5, 1)), nn.Linear(1, 3), Last())
+    split = samples(n=120)
+    store(tmp_path / "a.h5", model, split, ["2"], {})
+    with h5py.File(tmp_path / "a.h5") as file, torch.no_grad():
+        expected = model[:2](torch.from_numpy(split.inputs))[:, -1]
+        np.testing.assert_array_equal(file["logits"][:], expected)
+        np.testing.assert_allclose(file["layers/2"][:], expected, rtol=1e-3, atol=1e-3)
+
+
+class Last(nn.Module):
+    """The last position."""
+
+    def forward(self, x):
+        return x[:, -1]
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0), (1e-3, 10)])

@@ -64,9 +64,7 @@ def forward(model, inputs, layers, keep=lambda name, values: values.clone()):
         counts[name] += 1
         kept[name] = keep(name, values)
 
-    handles = [
-        hook_layer(model, name, functools.partial(capture, name)) for name in layers if name != INPUT
-    ]
+    handles = [hook_layer(model, name, functools.partial(capture, name)) for name in layers if name != INPUT]
     try:
         logits = model.eval()(inputs)
     finally:

@@ -123,9 +123,8 @@ def check_outputs(model, inputs, layers, outputs):
     """Raise UserError where a layer has no output, or none with a row for each of SAMPLES samples."""
     for name in layers:
         if name not in outputs:
-            raise UserError(
-                f"activations.layers: the model never calls {name!r} as a module; name {called_near(model, inputs, name)}"
-            )
+            near = called_near(model, inputs, name)
+            raise UserError(f"activations.layers: the model never calls {name!r} as a module; name {near}")
         shape = tuple(outputs[name].shape)
         if len(shape) < 2 or len(outputs[name]) != SAMPLES:
             raise UserError(

@@ -5,16 +5,16 @@ import pandas as pd
 from actdim.tables.columns import CHECKPOINT_METRICS, IDS_OF_FEWER_POINTS, METRICS_REASON, settings_in_order
 
 OF_ESTIMATE = ["id", "low", "high", "n_points", "n_dropped", "recall", "recall_k", "n_copies"]
-OF_LAYER = ["layer", "depth", "feeds_classifier"]
+OF_LAYER = ["layer", "depth", "feeds_classifier", "no_classifier_input"]
 
 
 def id_table(estimates):
     """Return (table, settings): a row for each estimate, and the names of the columns that tell runs apart.
 
     estimates: the contents of the JSON files of estimate_id and estimate_pca. Columns: study, the settings that vary,
-    seed, checkpoint, layer, depth, feeds_classifier, estimator, id, low, high, n_points, n_dropped, recall, recall_k,
-    n_copies, split, class (empty for all together), the id of half, a quarter, an eighth of the points, reason, and the
-    metrics with their own reason.
+    seed, checkpoint, layer, depth, feeds_classifier, no_classifier_input (why no layer does), estimator, id, low, high,
+    n_points, n_dropped, recall, recall_k, n_copies, split, class (empty for all together), the id of half, a quarter,
+    an eighth of the points, reason, and the metrics with their own reason.
     """
     rows = [
         {

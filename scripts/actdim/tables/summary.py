@@ -17,19 +17,22 @@ def summary_table(ids, settings):
     ID, or with one that is not stable, and says why metrics are missing. PID ignores those layers.
     """
     keys = ["study", *settings, "checkpoint", "split", "estimator"]
-    layers = ids[(ids["layer"] != INPUT) & ids["class"].isna()]
-    layers = layers.set_index(layers.groupby(keys, dropna=False, sort=False).ngroup())
+    together = ids[ids["class"].isna()]
+    together = together.set_index(together.groupby(keys, dropna=False, sort=False).ngroup())
+    layers = together[together["layer"] != INPUT]
     last = layers[layers["feeds_classifier"].astype(bool)]
     stable = is_stable(layers)
     peak = layers[stable].dropna(subset="id").sort_values("id")
     peak = peak[~peak.index.duplicated(keep="last")]
     missing, unstable = layers[layers["id"].isna()], layers[~stable]
-    without_last = layers.index.unique().difference(last.index)
+    summary = together[~together.index.duplicated()]
+    without_last = summary.loc[summary.index.difference(last.index), "no_classifier_input"]
     reasons = [
         "ID of " + missing["layer"] + ": " + missing["reason"].astype(str),
         "PID without " + unstable["layer"] + ": " + scales_text(unstable),
-        layers[~layers.index.duplicated()][METRICS_REASON],
-        pd.Series("LLID: the layer that feeds the classifier is not measured", without_last, dtype=object),
+        summary[METRICS_REASON],
+        "LLID: " + without_last.fillna("the layer that feeds the classifier is not measured").astype(str),
+        pd.Series("PID: no layer is measured", summary.index.difference(layers.index), dtype=object),
     ]
     measures = {
         "llid": last["id"],
@@ -39,7 +42,7 @@ def summary_table(ids, settings):
         "pid_layer": peak["layer"],
         "pid_over_llid": peak["id"] / last["id"],
     }
-    summary = layers[~layers.index.duplicated()].assign(**measures, reason=join_reasons(pd.concat(reasons)))
+    summary = summary.assign(**measures, reason=join_reasons(pd.concat(reasons)))
     place = [key for key in keys if key != "split"]
     return summary[[*place, *measures, *CHECKPOINT_METRICS, "split", "reason"]].reset_index(drop=True)
 

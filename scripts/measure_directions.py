@@ -12,7 +12,8 @@ from actdim.datasets.device import on_device
 from actdim.errors import UserError
 from actdim.measures.directions import measure_directions, seed_of_layer
 from actdim.measures.settings import Directions
-from actdim.models.layers import listed_layers
+from actdim.models.layers import layer_names
+from actdim.names import INPUT
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
 from actdim.training.trained_model import load_trained
@@ -22,7 +23,7 @@ from actdim.validation import check
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
-    parser.add_argument("--layer", required=True, help="a module of its model")
+    parser.add_argument("--layer", required=True, help="a module of its model, or <module>.input")
     add_set(parser, "a setting of the measure: clamp=mean, orders=20")
     add_expect(parser)
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
@@ -30,9 +31,12 @@ def main():
 
     settings = check(Directions, read_set(arguments.set), "--set")
     trained = load_trained(arguments.checkpoint, arguments.expect)
-    if arguments.layer not in dict(trained.model.named_modules()):
-        known = ", ".join(listed_layers(trained.model) or (name for name, _ in trained.model.named_children()))
-        raise UserError(f"--layer {arguments.layer}: the model has no such module; it has {known}")
+    if arguments.layer == INPUT:
+        raise UserError(f"--layer: should be a module of the model, not {INPUT!r}")
+    try:
+        layer_names(trained.model, [arguments.layer])
+    except UserError as error:
+        raise UserError(f"--layer: {str(error).removeprefix('activations.layers: ')}") from None
     samples = choose_samples(trained, settings)
     seed = seed_of_layer(settings.seed, trained.source["chosen"], arguments.layer)
     seeded, no_accuracy = settings.model_copy(update={"seed": seed}), trained.source.get("metrics_reason")

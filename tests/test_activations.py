@@ -127,7 +127,7 @@ class Attentive(nn.Module):
 
 
 def test_of_several_tensors_the_first_is_measured(capsys):
-    layers.say_first_counts.cache_clear()
+    layers.say_first_is_measured.cache_clear()
     model, inputs = Attentive().eval(), torch.randn(2, 4, 5)
     _, outputs = forward(model, inputs, ["lstm", "attention", "attention.input"])
     with torch.no_grad():
@@ -136,7 +136,7 @@ def test_of_several_tensors_the_first_is_measured(capsys):
         torch.testing.assert_close(outputs["attention.input"], states.relu())
         torch.testing.assert_close(outputs["attention"], model.attention(*[states.relu()] * 3)[0])
     assert capsys.readouterr().err.splitlines() == [
-        f"{name}: returns several values; the first tensor counts" for name in ("lstm", "attention")
+        f"layer {name}: returns several values; the first tensor is measured" for name in ("lstm", "attention")
     ]
 
 

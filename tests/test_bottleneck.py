@@ -7,7 +7,7 @@ import pytest
 import torch
 from actdim.study.run_settings import make_run_settings
 from actdim.training.batches import take_batch
-from actdim.training.bottleneck import Autoencoder
+from actdim.training.bottleneck import Autoencoder, watch
 from actdim.training.loop import evaluate, load_data
 from actdim.training.step import begin, class_weights, train_step
 from sklearn.decomposition import PCA
@@ -106,8 +106,16 @@ def test_the_last_block_of_a_transformer(monkeypatch):
     monkeypatch.setitem(STUDY, "dataset", {"name": "modular", "modulus": 11})
     monkeypatch.setitem(STUDY, "model", {"name": "transformer", "width": 16})
     learner, data, settings = train(3, bottleneck={"layer": "blocks.1.mlp", "width": 2}, batch_size=16)
-    assert learner.watched["output"].shape == (16, 4, 16)
+    assert learner.watched["values"].shape == (16, 4, 16)
     assert evaluate(learner, data, settings.training)["train_reconstruction_error"] > 0
+
+
+def test_what_a_module_reads_can_be_watched():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    inputs = torch.randn(5, 3)
+    seen = watch(model, "2.input")
+    model(inputs)
+    torch.testing.assert_close(seen["values"], model[:2](inputs))
 
 
 def test_relative_error_does_not_depend_on_scale_or_place():

@@ -45,6 +45,9 @@ HEADS = {
     "weight of no module": (lambda net, maps: net.average(maps).flatten(1) @ net.weight, "average"),
     "function, weight of no module": (lambda net, maps: maps.mean((2, 3)) @ net.weight, None),
     "two classifiers": (lambda net, maps: net.fc(maps.mean((2, 3))) + net.fc(maps.amax((2, 3))), None),
+    "distances to a weight": (lambda net, maps: -torch.cdist(net.average(maps).flatten(1), net.weight.T), "average"),
+    "factors": (lambda net, maps: net.fc(net.average(maps).flatten(1)) * net.weight[:3], None),
+    "added bias": (lambda net, maps: net.fc(net.average(maps).flatten(1)) + net.weight[:1], "average"),
     "no gradients": (torch.no_grad()(lambda net, maps: net.fc(maps.mean((2, 3)))), None),
 }
 
@@ -55,7 +58,7 @@ def test_the_layer_that_feeds_the_classifier(head, device):
     function, layer = HEADS[head]
     torch.manual_seed(0)
     with torch.device(device):
-        net, images = Net(function), torch.randn(4, 1, 8, 8)
+        net, images = Net(function), torch.randn(3, 1, 8, 8)
     net.body.requires_grad_(False)
     read = classifier_input(net, images)
     everything = ["input", "body.0", "body", "average", "fc.input", "fc"]
@@ -124,28 +127,30 @@ def net(data):
 """
 
 
-@pytest.mark.parametrize(
-    ("layers", "reason"),
-    [
-        (["body.1", "body", "fc"], "LLID: the layer that feeds the classifier, fc.input, is not measured"),
-        (["input", "body.1", "body", "fc.input", "fc"], None),
-        (["input"], "LLID: the layer that feeds the classifier, fc.input, is not measured; PID: no layer is measured"),
-    ],
-)
-def test_llid_is_of_that_layer_or_empty(project, layers, reason):
+NOT_MEASURED = "LLID: the layer that feeds the classifier, fc.input, is not measured"
+STUDIES = {  # layers, and why there is no LLID
+    "early": (["body.1", "body", "fc"], NOT_MEASURED),
+    "whole": (["input", "body.1", "body", "fc.input", "fc"], None),
+    "input": (["input"], f"{NOT_MEASURED}; PID: no layer is measured"),
+}
+
+
+def test_llid_is_of_that_layer_or_empty(project):
     """Whatever is listed last: here what feeds the classifier is a mean, the output of no module."""
     (project.folder / "mine.py").write_text(OWN)
-    project.write({**STUDY, "model": {"name": "mine:net"}, "activations": {"at": [4], "layers": layers}})
+    for name, (layers, _) in STUDIES.items():
+        activations = {"activations": {"at": [4], "layers": layers}, "figures": ["id_over_depth"]}
+        project.write({**STUDY, "model": {"name": "mine:net"}, "grid": [{}], **activations}, name)
+    project.write({**STUDY, "model": {"name": "mine:net"}, "grid": [{}], **activations}, name, studies=list(STUDIES))
     project.snakemake()
     ids = pd.read_csv(project.folder / "results/tables/id.csv")
-    summary = pd.read_csv(project.folder / "results/tables/summary.csv")
-    assert len(summary) == 3
-    assert sorted(ids["layer"].unique()) == sorted(layers)
-    if reason:
-        assert summary["llid"].isna().all()
-        assert set(summary["reason"]) == {reason}
-        return
-    assert list(summary["llid"]) == list(ids.loc[ids["layer"] == "fc.input", "id"])
-    with h5py.File(next(project.folder.glob("results/tiny/*/*/activations/00004.h5"))) as file:
+    summary = pd.read_csv(project.folder / "results/tables/summary.csv").set_index("study")
+    assert len(summary) == len(STUDIES)
+    for name, (layers, reason) in STUDIES.items():
+        rows = ids[ids["study"] == name].set_index("layer")["id"]
+        assert sorted(rows.index) == sorted(layers)
+        assert summary["reason"].fillna("")[name] == (reason or "")
+        assert pd.isna(summary["llid"][name]) if reason else summary["llid"][name] == rows["fc.input"]
+    with h5py.File(next(project.folder.glob("results/whole/*/activations/00004.h5"))) as file:
         maps, read = file["layers/body"][:].reshape(-1, 6, 36), file["layers/fc.input"][:]
         np.testing.assert_allclose(read, maps.astype(np.float32).mean(2), rtol=1e-2, atol=1e-3)

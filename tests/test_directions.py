@@ -97,6 +97,32 @@ def test_means_and_deviations_of_units(settings, data, name, shared):
     torch.testing.assert_close(means, output.flatten(2).mean(2) if output.ndim > 2 else output, atol=1e-5, rtol=1e-4)
 
 
+class Pooled(nn.Module):
+    """Attention over positions, then a classifier of what a function makes of it; each is also an identity's output."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.attended, self.features, self.fc = nn.Identity(), nn.Identity(), nn.Linear(8, 10)
+
+    def forward(self, images):
+        x = self.attended(self.attention(images[:, 0], images[:, 0], images[:, 0])[0])
+        return self.fc(self.features(x[:, -1].relu()))
+
+
+@pytest.mark.parametrize(("name", "same"), [("attention", "attended"), ("fc.input", "features")])
+def test_layers_that_are_no_single_output_of_a_module(name, same):
+    """The first of an attention's tensors, and what a module reads, against modules that return the same."""
+    torch.manual_seed(0)
+    model, samples = Pooled().eval(), samples_of(torch.randn(230, 1, 8, 8), torch.randint(10, (230,)))
+    layer, expected = (directions.describe_layer(model, each, samples) for each in (name, same))
+    assert (layer.shares, layer.largest) == (True, expected.largest)
+    torch.testing.assert_close(layer.mean, expected.mean)
+    lost, lost_expected = (directions.accuracy_lost(model, each, samples, "zero") for each in (layer, expected))
+    assert lost == pytest.approx(lost_expected)
+    assert np.abs(lost).max() > 0.01
+
+
 class Sign(nn.Module):
     """Classifies a number by its sign: `copies` units hold the number, `idle` units are always 3."""
 
@@ -246,7 +272,7 @@ def test_each_run_has_its_own_orders(probed, finished, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nope",), "--layer nope: the model has no such module; it has hidden1, hidden2"),
+        (("nope",), "--layer: the model has no layer 'nope'; it has input, hidden1, hidden2"),
         (("hidden1", "ordesr=3"), "--set.ordesr: unknown key; did you mean orders?"),
         (("hidden1", "clamp=max"), "--set.clamp: input should be 'zero' or 'mean', not 'max'"),
     ],

@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from actdim.datasets.device import normalize
 from actdim.measures.limits import BATCH, UNITS
 from actdim.measures.selectivity import class_selectivity, mutual_information, rank_correlations
-from actdim.models.layers import forward
+from actdim.models.layers import forward, hook_layer
 
 VALUES = 1 << 20  # of an output under several changes; larger outputs do not fit into caches, and are slower
 
@@ -190,12 +190,12 @@ def logits_under_changes(model, name, inputs, scales, shifts, shares):
     """
     changes, n = len(scales), len(inputs)
 
-    def change(module, arguments, output):
-        output_of_changes = output.unflatten(0, (-1, n))  # (1 or changes, n, ...)
-        scaled = output_of_changes * (1 - broadcast(1 - scales, output, model))
-        return (scaled + broadcast(shifts, output, model)).flatten(0, 1)
+    def change(values):
+        values_of_changes = values.unflatten(0, (-1, n))  # (1 or changes, n, ...)
+        scaled = values_of_changes * (1 - broadcast(1 - scales, values, model))
+        return (scaled + broadcast(shifts, values, model)).flatten(0, 1)
 
-    handle = model.get_submodule(name).register_forward_hook(change)
+    handle = hook_layer(model, name, change)
     try:
         repeated = inputs if shares else inputs.repeat(changes, *[1] * (inputs.ndim - 1))
         return model(repeated).unflatten(0, (changes, n))
@@ -239,13 +239,16 @@ def largest_output(model, name, inputs, from_layer):
     """Return the values of a sample in a model's largest output; from_layer: among the layer `name` and those after."""
     sizes = []
 
-    def note(module, arguments, output):
-        if from_layer and module is model.get_submodule(name):
+    def note_layer(values):
+        if from_layer:
             sizes.clear()
+        sizes.append(values.numel() // len(inputs))
+
+    def note(module, arguments, output):
         if isinstance(output, torch.Tensor):
             sizes.append(output.numel() // len(inputs))
 
-    handles = [module.register_forward_hook(note) for module in model.modules()]
+    handles = [hook_layer(model, name, note_layer), *(module.register_forward_hook(note) for module in model.modules())]
     model(inputs)
     for handle in handles:
         handle.remove()

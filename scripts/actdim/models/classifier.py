@@ -21,7 +21,7 @@ from torch.autograd.graph import get_gradient_edge
 from actdim.models.layers import MODULE_INPUT, first_tensor
 
 # Names of the graph's nodes, without what follows "Backward".
-PRODUCTS = {"Addmm", "Mm", "Baddbmm", "Bmm", "Addmv", "Mv", "Convolution", "Linear"}
+PRODUCTS = {"Addmm", "Mm", "Baddbmm", "Bmm", "Addmv", "Mv", "Convolution", "Linear", "Cdist", "EuclideanDist"}
 SAME_VALUES = {  # in another shape or order, which changes no distance between samples
     *("Alias", "Clone", "Permute", "ReshapeAlias", "Squeeze", "T", "ToCopy", "Transpose", "UnsafeView", "Unsqueeze"),
     "View",
@@ -29,6 +29,7 @@ SAME_VALUES = {  # in another shape or order, which changes no distance between 
 LOOKUPS = {"Embedding", "EmbeddingBag"}  # of rows that the data choose
 
 SEVERAL = "several products with weights make the logits, so no layer alone feeds the classifier"
+NO_PRODUCT = "the logits are computed from weights by {kind}, which is no product"
 NO_CLASSIFIER = "no product with a weight was found before the logits"
 READS_DATA = "the classifier reads the data, no layer"
 NO_MODULE = "what the classifier reads is no module's output or input"
@@ -120,7 +121,9 @@ class Graph:
             seen.add(edge)
             factors = [before for before in edges_before(edge) if self.depends_on_data(before)]
             weights = [before for before in edges_before(edge) if before not in factors and holds_matrix(before)]
-            if kind(edge) in PRODUCTS and weights:
+            if weights and factors and kind(edge) not in (*PRODUCTS, "Add"):
+                return ClassifierInput((), NO_PRODUCT.format(kind=kind(edge)))
+            if weights and kind(edge) in PRODUCTS:
                 features.update(factors)
             else:
                 pending += factors

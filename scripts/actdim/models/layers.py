@@ -86,7 +86,7 @@ def hook_layer(model, name, function):
 
     def on_output(module, arguments, output):
         if not isinstance(output, torch.Tensor):
-            say_first_counts(name)
+            say_first_is_measured(name)
         return with_first_tensor(name, output, function)
 
     def on_input(module, arguments, keywords):
@@ -132,6 +132,6 @@ def first_tensor(values):
 
 
 @functools.cache
-def say_first_counts(name):
+def say_first_is_measured(name):
     """Say once that a layer returns several values, of which the first tensor is measured."""
-    print(f"{name}: returns several values; the first tensor counts", file=sys.stderr)
+    print(f"layer {name}: returns several values; the first tensor is measured", file=sys.stderr)

@@ -71,13 +71,16 @@ def run_on(device, settings, data, layers):
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from actdim.models.build import construct
     from actdim.models.classifier import classifier_input
     from actdim.models.layers import forward, layer_names
 
     name = settings.name
     with torch.device(device):
-        model = plugins.build(registry.MODELS, settings, data)
-        inputs = torch.zeros((SAMPLES, *data.shape), dtype=torch.int64 if data.vocabulary else torch.float32)
+        model = construct(settings, data)
+    random, shape = torch.Generator().manual_seed(0), (SAMPLES, *data.shape)  # zeros may be what a model leaves out
+    tokens = data.vocabulary and torch.randint(data.vocabulary, shape, generator=random)
+    inputs = (tokens if data.vocabulary else torch.randn(shape, generator=random)).to(device)
     if not isinstance(model, torch.nn.Module):
         raise UserError(f"model: {name} returns {type(model).__name__}; should return a torch.nn.Module")
     if any(map(torch.nn.parameter.is_lazy, model.parameters())):

@@ -7,6 +7,8 @@ reconstruction error is part of the loss, so the model learns activations that a
 import torch
 from torch import nn
 
+from actdim.models.layers import hook_layer
+
 HIDDEN = 4  # width of the hidden layers, relative to the code
 
 
@@ -31,8 +33,8 @@ class Autoencoder(nn.Module):
 
 
 def watch(model, layer):
-    """Return a dict whose "output" is the output of `layer` after each forward pass of the model."""
+    """Return a dict whose "values" are those of a layer after each forward pass of the model."""
     seen = {}
     model.watched = True  # so that a transformer computes its last block at all positions
-    model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: seen.update(output=output.clone()))
+    hook_layer(model, layer, lambda values: seen.update(values=values.clone()))
     return seen

@@ -111,7 +111,7 @@ def evaluate(learner, data, training):
             with mixed_precision(training, batch.device):
                 logits.append(learner.model(normalize(batch, samples)).float())
             if learner.autoencoder:
-                errors.append(learner.autoencoder.error(learner.watched["output"]))
+                errors.append(learner.autoencoder.error(learner.watched["values"]))
         logits = torch.cat(logits)
         result[f"{split}_loss"] = cross_entropy(logits, samples.labels).item()
         result[f"{split}_accuracy"] = (logits.argmax(1) == samples.labels).double().mean().item()

@@ -44,7 +44,7 @@ def make_autoencoder(width, model, watched, train, seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model.eval()(normalize(train.inputs[:2], train))
-        return Autoencoder(watched["output"][0].numel(), width).to(train.labels.device)
+        return Autoencoder(watched["values"][0].numel(), width).to(train.labels.device)
 
 
 def make_optimizer(training, model, autoencoder):
@@ -99,7 +99,7 @@ def train_step(learner, train, settings, step, per_unit):
     loss = cross_entropy(logits.float(), labels, learner.class_weights)
     if learner.autoencoder:
         bottleneck = training.bottleneck
-        activations = learner.watched["output"]
+        activations = learner.watched["values"]
         if step < bottleneck.burn_in * per_unit:
             activations = activations.detach()
         loss = loss + bottleneck.weight * learner.autoencoder.error(activations)

@@ -311,14 +311,31 @@ def test_default_figures_are_those_that_can_be_drawn(tmp_path):
     assert "llid" not in write(tmp_path, grid=[{"optimizer": ["sgd", "adam", "adamw"]}]).figures
 
 
-def test_a_layer_that_is_never_computed_as_a_whole(tmp_path):
-    with pytest.raises(UserError, match="the model never computes 'blocks' as a whole"):
-        write(
-            tmp_path,
-            dataset={"name": "modular"},
-            model={"name": "transformer"},
-            activations={"at": [1], "layers": ["blocks"]},
-        )
+def test_a_list_of_modules_is_no_layer_and_what_a_module_reads_is(tmp_path):
+    study = {"dataset": {"name": "modular"}, "model": {"name": "transformer"}}
+    assert write(tmp_path, **study, activations={"at": [1], "layers": ["final_norm.input"]}).runs
+    with pytest.raises(UserError) as error:
+        write(tmp_path, **study, activations={"at": [1], "layers": ["blocks"]})
+    line = "activations.layers: the model never calls 'blocks' as a module; name blocks.0 or blocks.1"
+    assert str(error.value) == f"{tmp_path / 'tiny.yaml'}: {line}"
+
+
+@pytest.mark.parametrize("key", ["activations.layers", "directions.layers", "training.bottleneck.layer"])
+def test_a_module_that_is_called_several_times_is_no_layer(key, tmp_path):
+    study = {
+        "dataset": {"name": "cifar10"},
+        "model": {"name": "torchvision:resnet18"},
+        "training": {"lr": 0.1, "batch_size": 10, "epochs": 1},
+        "activations": {"at": [1], "layers": ["layer1"]},
+    }
+    if key == "training.bottleneck.layer":
+        study["training"]["bottleneck"] = {"layer": "layer1.0.relu", "width": 2, "weight": 0.1}
+    else:
+        study[key.partition(".")[0]] = {"at": [1], "layers": ["layer1.0.relu"]}
+    line = f"{key}: the model computes 'layer1.0.relu' 2 times; name a layer that it computes once"
+    with pytest.raises(UserError) as error:
+        write(tmp_path, **study)
+    assert str(error.value) == f"{tmp_path / 'tiny.yaml'}: {line}"
 
 
 def test_the_command_line_replaces_sections(project, tmp_path):

@@ -9,12 +9,13 @@ import pytest
 import torch
 import yaml
 from actdim import registry
+from actdim.activations.dump import dump
 from actdim.datasets.dataset import DataSet, Split, data_set, load_samples
 from actdim.datasets.device import normalize, on_device
 from actdim.errors import UserError
 from actdim.models.build import build_model
 from actdim.models.layers import forward, layer_names
-from actdim.models.summary import compute_summary
+from actdim.models.summary import compute_summary, summarize_model
 from actdim.models.torchvision_models import why_no_accuracy
 from actdim.study.run_settings import make_run_settings
 from conftest import STUDY, build_named, dataset_settings
@@ -343,6 +344,62 @@ def test_a_model_that_cannot_be_measured(kind, monkeypatch):
     data = COLOR._replace(shape=shape, sizes=None, load=None)
     with pytest.raises(UserError, match=MODELS[kind][2]):
         compute_summary(json.dumps({"name": "test_own:odd_model", "kind": kind}), data, tuple(MODELS[kind][1]))
+
+
+class Encoder(torch.nn.Module):
+    """Token 0 is padding, and is hidden from attention."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(9, 8)
+        layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder, self.head = torch.nn.TransformerEncoder(layer, 2), torch.nn.Linear(8, classes)
+
+    def forward(self, tokens):
+        hidden = self.encoder(self.embedding(tokens), src_key_padding_mask=tokens == 0)
+        return self.head(hidden)[:, -1]
+
+
+def encoder(data):
+    """A model with the encoder of torch."""
+    return Encoder(data.classes)
+
+
+def padded() -> DataSet:
+    """A data set of tokens."""
+    return DataSet(shape=(5,), classes=3, sizes={"train": 6, "validation": 6}, load=dict, vocabulary=9)
+
+
+PADDED = {"dataset": {"name": "test_own:padded"}, "model": {"name": "test_own:encoder"}, "training": {"epochs": 0}}
+
+
+def test_an_encoder_with_a_padding_mask(tmp_path):
+    """Its parts are computed as in training, also the attention, of whose tensors the first is stored."""
+    settings = make_run_settings(PADDED, {}, "test")
+    layers = ["encoder.layers.0.self_attn", "encoder.layers.1.linear2", "encoder"]
+    summary = summarize_model(settings, layers)
+    assert (summary.layers, summary.feeds_classifier) == (dict.fromkeys(layers, 5 * 8), "encoder")
+    torch.manual_seed(0)
+    model, tokens = build_model(settings).eval(), torch.randint(9, (40, 5))
+    split = Split(tokens.numpy(), np.arange(40) % 3, np.arange(40))
+    samples = on_device(split, padded(), torch.device("cpu"))
+    dump(tmp_path / "a.h5", model, samples, split.index, layers, {})
+    with h5py.File(tmp_path / "a.h5") as file, torch.no_grad():
+        hidden, padding = model.embedding(tokens), tokens == 0
+        attended, _ = model.encoder.layers[0].self_attn(hidden, hidden, hidden, key_padding_mask=padding)
+        seen = torch.from_numpy(file[f"layers/{layers[0]}"][:])
+        torch.testing.assert_close(seen, attended.flatten(1))
+        torch.testing.assert_close(torch.from_numpy(file["logits"][:]), model(tokens))
+
+
+def test_a_part_of_an_attention_that_is_no_module_of_its_own():
+    line = (
+        "activations.layers: the model never calls 'encoder.layers.0.self_attn.out_proj' as a module; "
+        "name encoder.layers.0.self_attn"
+    )
+    with pytest.raises(UserError) as error:
+        summarize_model(make_run_settings(PADDED, {}, "test"), ["encoder.layers.0.self_attn.out_proj"])
+    assert str(error.value) == line
 
 
 def volumes(data):

@@ -18,7 +18,8 @@ class Activations(Settings):
         ["validation"], description="samples to measure, of one split or of both"
     )
     layers: OneOrMore[str] = Field(
-        ["all"], description="modules of the model, or input; all: the input and the modules that the model lists"
+        ["all"],
+        description="modules of the model (with .input: what they read), or input; all: input and those that it lists",
     )
     dtype: Literal["auto", "float32"] = Field(
         "auto",

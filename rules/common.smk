@@ -147,18 +147,20 @@ def activations_of(wildcards):
 
 
 def neighbors_of_layers(wildcards):
-    """Return the neighbor lists of the layers of a set of samples, in order, without those of the input."""
-    layers = [layer for layer in STUDIES[wildcards.study].layers_of(run_of(wildcards)) if layer != INPUT]
+    """Return the neighbor lists of the layers from the first to the one that feeds the classifier, without the input."""
+    model = STUDIES[wildcards.study].model_of(run_of(wildcards))
+    layers = [layer for layer in model.layers if layer != INPUT]
+    layers = layers[: layers.index(model.feeds_classifier) + 1]
     return expand(NEIGHBORS, layer=layers, **wildcards)
 
 
 def previous_neighbors(wildcards):
-    """Return the neighbor lists of the last layer at the checkpoint measured before; [] for the first."""
+    """Return the neighbor lists of what feeds the classifier, at the checkpoint measured before; [] for the first."""
     _, checkpoint, split = dump_of(wildcards.samples)
     measured = [dump_of(samples) for samples in shown_sample_sets(STUDIES[wildcards.study].activations)]
     before = [dump for dump in measured if dump[1] < checkpoint and dump[2] == split]
     files = {**wildcards, "samples": max(before, key=lambda dump: dump[1])[0]} if before else {}
-    last = STUDIES[wildcards.study].layers_of(run_of(wildcards))[-1]
+    last = STUDIES[wildcards.study].model_of(run_of(wildcards)).feeds_classifier
     return [NEIGHBORS.format(**files, layer=last)] if before else []
 
 

@@ -21,7 +21,7 @@ def main():
         required=True,
         nargs="+",
         type=Path,
-        help="files of find_neighbors.py, one for each layer, from the first to the last",
+        help="files of find_neighbors.py, one for each layer, from the first to the one that feeds the classifier",
     )
     parser.add_argument("--previous", type=Path, help="that of the last layer at the checkpoint before")
     parser.add_argument("--activations", required=True, type=Path, help="the file in which the neighbors were found")

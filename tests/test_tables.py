@@ -404,7 +404,7 @@ def test_results_of_other_programs(own_estimate, tmp_path):
     options = {"summary": tmp_path / "summary.csv", "estimator": "twonn", "output": tmp_path / "m.csv"}
     write_json(tmp_path / "d.json", {"made_by": {"program": "measure_directions.py"}, "source": {}})
     for file, line in {
-        estimate: "made by estimate_id.py; should be made by estimate_pca.py or ",
+        estimate: "made by estimate_id.py; should be made by estimate_null.py or ",
         spectrum: "made from a file that does not say depth (integer), feeds_classifier (true or false); ",
         tmp_path / "d.json": "made from a file that does not say study (text), chosen ",
     }.items():

@@ -33,7 +33,8 @@ def main():
     samples = on_device(splits["train"], data, trained.device)
     torch.manual_seed(trained.settings.seed)  # as training begins
     start = build_model(trained.settings, trained.device)
-    result = measure_norms(trained.model, start, samples, settings.percentile)
+    no_accuracy = trained.source.get("metrics_reason")
+    result = measure_norms(trained.model, start, samples, settings.percentile, no_accuracy)
     print(result)
     about = {
         "settings": settings.model_dump(),

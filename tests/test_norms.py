@@ -173,3 +173,13 @@ def test_program_on_a_real_training(tmp_path, monkeypatch):
     assert results[1]["distance_from_start"] == pytest.approx(math.sqrt(squares))
     assert results[1]["parameters"] == sum(values.numel() for values in states[0].values())
     assert results[1]["log_path_norm"] is not None
+
+
+def test_a_model_without_the_samples_classes_has_no_margin():
+    model = trained(mlp.mlp(Data, width=5, depth=2))
+    why = "losses and accuracies: the classifier is untrained"
+    result = norms.measure_norms(model, model, samples_of(), 50, why)
+    assert result["margin"] is None
+    assert result["undefined"]["margin"] == why
+    assert result["undefined"]["log_path_norm_over_margin"] == "the norm or the margin is undefined"
+    assert result["log_path_norm"] is not None

@@ -16,8 +16,8 @@ BEHIND_PREDICTORS = {"describe_results": 1, "tabulate_predictors": 1, "plot_pred
 BEHIND_MEASURES = {"tabulate_generalization": 1, "plot_robustness": 1, "plot_sign_errors": 1, **BEHIND_PREDICTORS}
 BEHIND_SUMMARY = {"tabulate_measures": 1, **BEHIND_MEASURES}
 BEHIND_ESTIMATES = {"tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1, "plot_scale_check": 1, **BEHIND_SUMMARY}
-BEHIND_NEIGHBORS = {"estimate_id": 9, "measure_neighborhoods": 3, **BEHIND_ESTIMATES}
-BEHIND_SEARCH = {"find_neighbors": 9, **BEHIND_NEIGHBORS}
+BEHIND_ESTIMATOR = {"estimate_id": 9, **BEHIND_ESTIMATES}
+BEHIND_SEARCH = {"find_neighbors": 9, "measure_neighborhoods": 3, **BEHIND_ESTIMATOR}
 BEHIND_DUMPS = {"estimate_pca": 3, "estimate_null": 3, **BEHIND_SEARCH}
 BEHIND_TRAINING = {"dump_activations": 3, "tabulate_training": 1, **BEHIND_DUMPS}
 
@@ -142,12 +142,12 @@ def test_fresh_clone_over_results_without_snakemakes_records(done, tmp_path):
 
 def test_estimator_setting(done):
     done.write(estimators={"twonn": {"fraction": 0.9}})
-    assert done.planned() == BEHIND_NEIGHBORS
+    assert done.planned() == BEHIND_ESTIMATOR
 
 
 def test_estimator_code(done):
     edit(done, "scripts/actdim/estimators/twonn.py", "require(count)", "require(count + 1)")
-    assert done.planned() == BEHIND_NEIGHBORS
+    assert done.planned() == BEHIND_ESTIMATOR
 
 
 def test_code_of_another_estimator(done):
@@ -157,7 +157,7 @@ def test_code_of_another_estimator(done):
 
 def test_second_estimator(done):
     done.write(estimators={"twonn": {}, "twonn_fit": {}})
-    assert done.planned() == BEHIND_NEIGHBORS
+    assert done.planned() == BEHIND_ESTIMATOR
 
 
 def test_neighbor_method(done):
@@ -337,7 +337,7 @@ def test_results_say_themselves_what_made_them(done):
     done.write(changed(training={"lr": 0.05}))
     assert done.planned() == BEHIND_TRAINING | {"train": 3}
     done.write(estimators={"twonn": {"fraction": 0.8}})
-    assert done.planned() == BEHIND_NEIGHBORS
+    assert done.planned() == BEHIND_ESTIMATOR
     done.snakemake()
     assert done.planned() == {}
 

@@ -39,11 +39,12 @@ class Layer(NamedTuple):
     norm: nn.Module | None  # the batch norm folded in
 
 
-def measure_norms(model, start, samples, percentile):
+def measure_norms(model, start, samples, percentile, no_accuracy=None):
     """Return the measures as plain values, and `undefined`: {measure: why it is None}.
 
     model: in evaluation mode; start: the same model before training; samples: device.Samples of training.
-    percentile: of the margins of all samples, which is the margin.
+    percentile: of the margins of all samples, which is the margin. no_accuracy: why the model's classes are not those of
+    the samples, so that it has no margin; else None.
     """
     values, undefined = {}, {}
 
@@ -55,7 +56,12 @@ def measure_norms(model, start, samples, percentile):
         except NoEstimate as reason:
             values[name], undefined[name] = None, str(reason)
 
-    add("margin", margin, model, samples, percentile)
+    def margin_of_its_classes():
+        if no_accuracy:
+            raise NoEstimate(no_accuracy)
+        return margin(model, samples, percentile)
+
+    add("margin", margin_of_its_classes)
     add("log_spectral_norms", of_layers, model, samples, lambda layers: log_squares(map(spectral_norm, layers)))
     add("log_frobenius_norms", of_layers, model, samples, lambda layers: log_squares(map(frobenius_norm, layers)))
     add("log_path_norm", of_layers, model, samples, lambda layers: log_path_norm(model, layers, samples))

@@ -43,8 +43,8 @@ def measure_norms(model, start, samples, percentile, no_accuracy=None):
     """Return the measures as plain values, and `undefined`: {measure: why it is None}.
 
     model: in evaluation mode; start: the same model before training; samples: device.Samples of training.
-    percentile: of the margins of all samples, which is the margin. no_accuracy: why the model's classes are not those of
-    the samples, so that it has no margin; else None.
+    percentile: of the margins of all samples, which is the margin. no_accuracy: why the model lacks the samples'
+    classes, so that it has no margin; else None.
     """
     values, undefined = {}, {}
 

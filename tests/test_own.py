@@ -72,6 +72,68 @@ def test_trained_weights_are_torchvisions(tmp_path):
     torch.testing.assert_close(make("torchvision:resnet18", weights=file).eval()(images), model(images))
 
 
+def prefixed(state, prefix):
+    return {f"{prefix}{key}": value for key, value in state.items()}
+
+
+def ours(state):
+    """Return a state dict with the keys of our checkpoints, where the classifier is a part of its module."""
+    return {key.replace("fc.", "fc.linear."): value for key, value in state.items()}
+
+
+FILES = {
+    "state_dict": lambda state: {"epoch": 3, "state_dict": state, "optimizer": {"state": {}, "param_groups": []}},
+    "the only one": lambda state: {"epoch": 3, "network": state},
+    "model of several": lambda state: {"model": state, "ema": prefixed(state, "ema.")},
+    "DataParallel": lambda state: prefixed(state, "module."),
+    "torch.compile": lambda state: {"state_dict": prefixed(state, "_orig_mod.")},
+    "both": lambda state: prefixed(state, "module._orig_mod."),
+    "Lightning": lambda state: {"state_dict": prefixed(state, "net.") | {"loss.weight": torch.ones(4)}},
+    "our checkpoint": lambda state: {"model": ours(state), "random": {"cpu": torch.get_rng_state(), "cuda": []}},
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_weights_as_training_programs_save_them(kind, tmp_path):
+    file, model = trained(tmp_path)
+    torch.save(FILES[kind](model.state_dict()), file)
+    images = torch.randn(2, 3, 32, 32)
+    measured = make("torchvision:resnet18", weights=file).eval()
+    torch.testing.assert_close(measured(images), model(images))
+    assert measured.no_accuracy is None
+
+
+REFUSED = {
+    "several": (
+        lambda state: {"first": state, "second": state},
+        "holds several state dicts, first, second, under the keys first, second; save one alone",
+    ),
+    "none": (lambda state: {"epoch": 3}, "holds no state dict, under the keys epoch; save one alone"),
+    "twice": (
+        lambda state: prefixed(state, "query.") | prefixed(state, "key."),
+        "holds the model several times, under query., key.; save one alone",
+    ),
+    "larger": (
+        lambda state: models.resnet34(num_classes=4).state_dict(),
+        "is of another model: layer1.2.conv1.weight, layer1.2.bn1.weight, layer1.2.bn1.bias does not fit",
+    ),
+    "module": (
+        lambda state: torch.nn.Linear(2, 2),
+        "holds more than tensors and plain values; save model.state_dict() alone",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_weights_that_are_refused(kind, tmp_path):
+    file, model = trained(tmp_path)
+    content, line = REFUSED[kind]
+    torch.save(content(model.state_dict()), file)
+    with pytest.raises(UserError) as error:
+        make("torchvision:resnet18", weights=file)
+    assert str(error.value).endswith(f"torchvision:resnet18: weights: {file} {line}")
+
+
 def test_trained_weights_for_other_classes_get_a_fresh_classifier(tmp_path):
     file, model = trained(tmp_path, classes=1000)
     ours = make("torchvision:resnet18", weights=file).eval()

@@ -16,10 +16,12 @@ from pydantic import Field
 from torch import nn
 
 from actdim.errors import UserError
+from actdim.models.state_dicts import find_state_dict, without_prefix
 from actdim.storage.watched_files import Watched
 
 UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile)  # of torch.load
 BATCH_COUNT = "num_batches_tracked"  # of batch norm; files older than it lack it
+AUXILIARY = "aux1", "aux2", "AuxLogits"  # classifiers of GoogLeNet and Inception v3
 DENSENET_KEYS = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")  # of its published weights
 
 
@@ -119,6 +121,7 @@ def classifier(name, data, weights):
         raise ValueError("has no linear classifier")
     model.no_accuracy = None
     if trained:
+        trained = rename_keys(trained, model, head[0], weights)
         load_weights(model, head[0], trained, weights)
         entry = weights_of_torchvision(name, weights)
         model.no_accuracy = why_no_accuracy(data, weights, trained.get(f"{head[0]}.weight"), entry)
@@ -149,7 +152,7 @@ def drop_auxiliary_classifiers(model):
     """Remove the auxiliary classifiers of GoogLeNet and Inception v3; the loss is that of the last classifier alone."""
     if getattr(model, "aux_logits", False):
         model.aux_logits = False
-        for key in ("aux1", "aux2", "AuxLogits"):
+        for key in AUXILIARY:
             if hasattr(model, key):
                 setattr(model, key, None)  # not deleted, because forward() reads it
 
@@ -175,24 +178,51 @@ def state_of(known, weights):
             raise ValueError(f"weights: {copy} holds no state dict ({reason}); delete it and try again") from None
     if not Path(weights).exists():
         raise ValueError(no_weights(weights, known.__members__))
-    damaged = None
+    damaged, content = None, None
     try:
         if zipfile.is_zipfile(weights):  # torch's format since 2020
             with zipfile.ZipFile(weights) as archive:
                 damaged = archive.testzip()
-        state = torch.load(weights, map_location="cpu", weights_only=True)
+        content = torch.load(weights, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        if zipfile.is_zipfile(weights) and not damaged:
+            raise ValueError(
+                f"weights: {weights} holds more than tensors and plain values; save model.state_dict() alone"
+            ) from None
     except (*UNREADABLE, OSError):  # what torch raises depends on the bytes
-        state = None
+        pass
     if damaged:
         raise ValueError(f"weights: {weights} is damaged, at {damaged}; copy it again")
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"weights: {weights} holds no state dict of torch.save(model.state_dict(), ...)")
-    return state
+    try:
+        return find_state_dict(content)
+    except ValueError as error:
+        raise ValueError(f"weights: {weights} {error}") from None
 
 
 def on_meta_device():
     """Tell whether models are built without values, only for their shapes."""
     return torch.get_default_device().type == "meta"
+
+
+def rename_keys(state, model, head, weights):
+    """Return a state dict with the keys of torchvision's model.
+
+    They lose a prefix, such as `module.`, and what `list_layers` adds to those of the classifier `head`, which
+    checkpoints of this project have. weights: where the state dict comes from, for messages. Raises ValueError.
+    """
+    renamed = OrderedDict((DENSENET_KEYS.sub(r"\1\2", key), value) for key, value in state.items())
+    try:
+        renamed = without_prefix(renamed, required_keys(model, head))
+    except ValueError as error:
+        raise ValueError(f"weights: {weights} {error}") from None
+    renamed = OrderedDict((re.sub(rf"^{re.escape(head)}\.linear\.", f"{head}.", key), renamed[key]) for key in renamed)
+    renamed._metadata = getattr(state, "_metadata", OrderedDict())
+    return renamed
+
+
+def required_keys(model, head):
+    """Return the keys that weights for a model must have: all but those of its classifier and counts of batches."""
+    return [key for key in model.state_dict() if not key.startswith(f"{head}.") and not key.endswith(BATCH_COUNT)]
 
 
 def load_weights(model, head, state, weights):
@@ -203,15 +233,15 @@ def load_weights(model, head, state, weights):
     expected = model.state_dict()
     fitting = OrderedDict(
         (key, value)
-        for key, value in ((DENSENET_KEYS.sub(r"\1\2", key), value) for key, value in state.items())
+        for key, value in state.items()
         if key in expected and not (key.startswith(f"{head}.") and value.shape != expected[key].shape)
     )
-    fitting._metadata = getattr(state, "_metadata", OrderedDict())
+    fitting._metadata = state._metadata
     of_other_shape = [key for key, value in fitting.items() if value.shape != expected[key].shape]
-    optional = tuple(key for key in expected if key.startswith(f"{head}.") or key.endswith(BATCH_COUNT))
-    missing = [key for key in expected if key not in fitting and key not in optional]
-    if missing or of_other_shape:
-        keys = ", ".join((missing + of_other_shape)[:3])
+    missing = [key for key in required_keys(model, head) if key not in fitting]
+    unknown = [key for key in state if key not in expected and not key.startswith((*AUXILIARY, f"{head}."))]
+    if missing or of_other_shape or unknown:
+        keys = ", ".join((missing + of_other_shape + unknown)[:3])
         raise ValueError(f"weights: {weights} is of another model: {keys} does not fit")
     model.load_state_dict(fitting, strict=False)
     if hasattr(model, "transform_input"):

@@ -226,8 +226,7 @@ def test_a_damaged_checkpoint(tmp_path):
     (tmp_path / "00001.pt").write_bytes(b"PK not a checkpoint")
     done = run_program("dump_activations", checkpoint=tmp_path / "00001.pt", output=tmp_path / "x.h5")
     assert done.stderr.splitlines() == [
-        f"dump_activations.py: {tmp_path}/00001.pt: corrupt, or of an older format than 2; "
-        f"delete the folder {tmp_path} and run snakemake again, which repeats that training"
+        f"dump_activations.py: {tmp_path}/00001.pt: corrupt; if snakemake made it, move it away and run snakemake again"
     ]
 
 

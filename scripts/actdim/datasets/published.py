@@ -55,7 +55,7 @@ def reading_error(name, folder, files, split, error):
     program = f"scripts/download_dataset.py --dataset {name} --output {folder}"
     if not Path(folder).is_dir():
         return UserError(f"{folder}: no such folder; download {name} to it by {program}, or copy its files there")
-    remedy = f"copy it there, or remove the folder and download {name} by {program}"
+    remedy = f"copy it there, or move the folder away and download {name} by {program}"
     for file, md5 in {path: md5 for paths in files.values() for path, md5 in paths.items()}.items():
         if not Path(folder, file).is_file():
             return UserError(f"{Path(folder, file)}: missing; {remedy}")

@@ -34,7 +34,7 @@ def open_layer(path, layer):
     without a format number; it has no checksums.
     """
     with open_file(path) as (file, is_ours):
-        with user_errors(path):
+        with user_errors(path, is_ours):
             layers = find_item(file, "layers")
             if not isinstance(layers, h5py.Group) or layer not in layers:
                 known = ", ".join(layers) if isinstance(layers, h5py.Group) else "no /layers"
@@ -42,6 +42,8 @@ def open_layer(path, layer):
             data = layers[layer]
             if not isinstance(data, h5py.Dataset):
                 raise UserError(f"{path}: /layers/{layer} is a group; should be a data set (n, features)")
+            if data.dtype.kind not in "biuf":
+                raise UserError(f"{path}: /layers/{layer} holds {type_name(data)}; should be numbers")
             if data.ndim != 2:
                 raise UserError(f"{path}: /layers/{layer} has shape {data.shape}; should be (n, features)")
             labels = read_array(file, "labels")
@@ -64,7 +66,7 @@ def read_labels_and_predictions(path):
     logit is not finite. Raises UserError as open_layer, and where there is not an integer label, or a row of logits,
     for each row of the layers.
     """
-    with open_file(path) as (file, is_ours), user_errors(path):
+    with open_file(path) as (file, is_ours), user_errors(path, is_ours):
         layers = find_item(file, "layers")
         sizes = {data.shape[0] for data in layers.values()} if isinstance(layers, h5py.Group) else set()
         if len(sizes) != 1:

@@ -8,6 +8,7 @@ from actdim.storage.disk_space import raise_if_disk_full
 from actdim.storage.file_locks import exclusive_lock
 
 REMAKE = "delete it and run snakemake again"  # what to do about a corrupt file that a job makes
+ANOTHER_VERSION = "another version of actdim wrote it; use that one, or move the file away and run snakemake again"
 
 
 @contextlib.contextmanager

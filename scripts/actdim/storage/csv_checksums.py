@@ -23,7 +23,7 @@ def read_verified_table(path, remedy=REMAKE):
     checksum = checksum_path(path)
     if checksum.exists() and checksum.read_bytes() != sha256_line(content, path.name).encode():
         raise UserError(
-            f"{path}: does not match {checksum.name}; {remedy}, or if you changed the table, delete {checksum}"
+            f"{path}: does not match {checksum.name}; if you changed the table, delete {checksum}, else {remedy}"
         )
     return content
 

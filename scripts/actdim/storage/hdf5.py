@@ -10,14 +10,29 @@ import h5py
 import numpy as np
 
 from actdim.errors import UserError
-from actdim.storage.atomic import REMAKE
+from actdim.storage.atomic import ANOTHER_VERSION, REMAKE
 from actdim.storage.checksums import checksum_of
 from actdim.storage.disk_space import SMALL, Shortage, reserve
 
 FORMAT = 2  # of our files, their attribute `format`; files from elsewhere have none, or one that is no integer
 LIBRARY_VERSIONS = ("v110", "v110")  # of the format of HDF5: the first with checksums of its own structures
 IN_MEMORY = "core"  # the driver of a file that is never on disk
-TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EIO, errno.ESTALE)  # a file in use, a disk out of reach
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # of a file system without flock
+# What the operating system says where it cannot read a file now, whatever the file's content: it is in use, its disk
+# cannot be reached, memory or open files are used up.
+UNREADABLE_NOW = (
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENODEV,
+    errno.ENOMEM,
+    errno.ENOTCONN,
+    errno.ENXIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+)
 
 
 def write_attributes(item, attributes):
@@ -118,26 +133,50 @@ def open_file(path):
     """
     with user_errors(path):
         try:
-            file = h5py.File(path, "r")
+            file = open_to_read(path)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
         number = file.attrs.get("format")
         is_ours = isinstance(number, np.integer)
     with file:
         if is_ours and number != FORMAT:
-            raise UserError(f"{path}: format {number}, not {FORMAT}; {REMAKE}")
+            raise UserError(f"{path}: format {number}, not {FORMAT}: {ANOTHER_VERSION}")
         yield file, is_ours
 
 
+def open_to_read(path):
+    """Open an HDF5 file with a lock, or without where its file system has no locks: then nobody can hold one."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return h5py.File(path, "r", locking=False)
+
+
 @contextlib.contextmanager
-def user_errors(path):
-    """Turn any error of reading an HDF5 file, which depends on the bytes that are corrupt, into a UserError."""
+def user_errors(path, is_ours=None):
+    """Turn any error of reading an HDF5 file into a UserError; see `reading_error`."""
     try:
         yield
     except (UserError, PermissionError, IsADirectoryError):
         raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) in TRANSIENT:
-            raise UserError(f"{path}: cannot be read now ({reason}); if it stays so, {REMAKE}") from None
-        raise UserError(f"{path}: not a complete HDF5 file ({reason}); if actdim made it, {REMAKE}") from None
+    except Exception as error:  # which one depends on the bytes that are corrupt
+        raise reading_error(path, error, is_ours) from None
+
+
+def reading_error(place, error, is_ours=None):
+    """Return the UserError for an error of reading an HDF5 file or a data set in it.
+
+    place: the file, or the file and the data set; is_ours: None where the file cannot be opened. Deleting a file is
+    advised only where its content is wrong and snakemake can make it again.
+    """
+    reason, number = " ".join(str(error).split()), getattr(error, "errno", None)
+    if number in NO_LOCKS:  # HDF5_USE_FILE_LOCKING asks for a lock whatever open_to_read says
+        remedy = "unset HDF5_USE_FILE_LOCKING, or set it to FALSE"
+        return UserError(f"{place}: its file system has no locks ({reason}); {remedy}")
+    if isinstance(error, MemoryError) or number in UNREADABLE_NOW:
+        return UserError(f"{place}: cannot be read now ({reason}); try again")
+    if is_ours is None:
+        return UserError(f"{place}: not a complete HDF5 file ({reason}); if actdim made it, {REMAKE}")
+    return UserError(f"{place}: corrupt ({reason}); {REMAKE}" if is_ours else f"{place}: cannot be read ({reason})")

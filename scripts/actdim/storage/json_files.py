@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from actdim.errors import UserError
-from actdim.storage.atomic import REMAKE, atomic_write
+from actdim.storage.atomic import ANOTHER_VERSION, REMAKE, atomic_write
 from actdim.storage.checksums import checksum_of
 
 FORMAT = 2  # of JSON files
@@ -19,8 +19,8 @@ def as_json(content):
 def write_json(path, content):
     """Write `content`, a dict, as readable JSON."""
     text = as_json(content)
-    with atomic_write(path, len(text)) as beside:
-        beside.write_text(text)
+    with atomic_write(path, len(text)) as temporary:
+        temporary.write_text(text)
 
 
 def read_json(path, remedy=REMAKE):
@@ -37,9 +37,9 @@ def read_json(path, remedy=REMAKE):
     if not isinstance(content, dict) or not {"format", "checksum"} & content.keys():
         raise UserError(f"{path}: not a result of actdim, which states its format and a checksum")
     if "checksum" not in content:
-        raise UserError(f"{path}: no checksum, so it is corrupt or of an older version; {remedy}")
+        raise UserError(f"{path}: no checksum: {ANOTHER_VERSION}")
     if content.pop("checksum") != checksum_of(content):
         raise UserError(f"{path}: corrupt: checksum mismatch; {remedy}")
     if (number := content.pop("format")) != FORMAT:
-        raise UserError(f"{path}: format {number}, not {FORMAT}; {remedy}")
+        raise UserError(f"{path}: format {number}, not {FORMAT}: {ANOTHER_VERSION}")
     return content

@@ -15,6 +15,7 @@ import numpy as np
 
 from actdim.errors import UserError
 from actdim.storage.atomic import REMAKE
+from actdim.storage.hdf5 import reading_error
 
 
 class StoredLayer:
@@ -55,7 +56,7 @@ class StoredLayer:
         try:
             return function()
         except OSError as error:
-            raise UserError(f"{self.path}: {self.data.name} cannot be read ({error}); {REMAKE}") from None
+            raise reading_error(f"{self.path}: {self.data.name}", error, self.checksums is not None) from None
 
     def check(self, checksums, rows=np.s_[:]):
         """Raise UserError where checksums, over all columns, of some rows differ from those stored."""

@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 
 from actdim.errors import UserError
-from actdim.storage.atomic import REMAKE
 from actdim.storage.hdf5 import (
     FORMAT,
     open_file,
@@ -62,7 +61,7 @@ def read_neighbors(path):
     report: of the search, see neighbors.search.find_neighbors; attributes: of the file.
     Raises UserError where the file is missing, corrupt or of another format.
     """
-    with open_file(path) as (file, is_ours), user_errors(path):
+    with open_file(path) as (file, is_ours), user_errors(path, is_ours):
         items = contents(file)
         attributes = read_checked_attributes(file, *items) if is_ours else read_foreign_attributes(file)
     by_name = dict(zip(items[::2], items[1::2], strict=True))
@@ -89,7 +88,9 @@ def lists_of_group(path, prefix, by_name):
     """
     distances, indices = by_name.get(f"{prefix}distances"), by_name.get(f"{prefix}indices")
     if distances is None or indices is None:
-        raise UserError(f"{path}: lacks /{prefix}distances or /{prefix}indices; {REMAKE}")
+        raise UserError(f"{path}: lacks /{prefix}distances or /{prefix}indices, which should both be (n, k)")
+    if isinstance(distances, dict) or isinstance(indices, dict):
+        raise UserError(f"{path}: /{prefix}distances and /{prefix}indices should be data sets, not groups")
     if distances.ndim != 2 or distances.shape != indices.shape:
         shapes = f"/{prefix}distances {distances.shape} and /{prefix}indices {indices.shape}"
         raise UserError(f"{path}: {shapes} should both be (n, k)")
@@ -109,7 +110,7 @@ def read_rows_and_lists(path):
     if len(groups) != 1 or groups[0][0] is not None:
         raise UserError(f"{path}: holds neighbors within classes; should be those among all samples")
     _, lists, report = groups[0]
-    with open_file(path) as (file, is_ours), user_errors(path):
+    with open_file(path) as (file, is_ours), user_errors(path, is_ours):
         rows = file["rows"][()] if is_ours else np.arange(len(lists.indices))
     n = len(rows) + report.get("n_copies", 0)
     return (rows, lists.indices, lists.distances), attributes.get("source", {}), n

@@ -28,6 +28,8 @@ def working_folder(output):
 
 def repair_advice(output):
     """Return what to do about a corrupt file in a training's output."""
+    if not (output / "run.json").exists() and not working_folder(output).is_dir():  # not an output of train.py
+        return "if snakemake made it, move it away and run snakemake again"
     remedy = f"delete the folder {output} and run snakemake again"
     if working_folder(output).is_dir():
         return f"{remedy}; what is intact comes back from {working_folder(output)} without training"

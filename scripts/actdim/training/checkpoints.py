@@ -1,13 +1,14 @@
 """Checkpoints: everything that a training needs to continue from there, in one file with a checksum."""
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
 from torch.utils._pytree import tree_leaves
 
 from actdim.errors import UserError
-from actdim.storage.atomic import atomic_write
+from actdim.storage.atomic import ANOTHER_VERSION, atomic_write
 from actdim.storage.checksums import append_checksum, has_valid_checksum
 from actdim.storage.working_folder import repair_advice
 
@@ -36,14 +37,16 @@ def load(path, device="cpu"):
     advice = repair_advice(path.parent)
     try:
         if not has_valid_checksum(path):
-            raise UserError(f"{path}: corrupt, or of an older format than {FORMAT}; {advice}")
+            if zipfile.is_zipfile(path) and not zipfile.ZipFile(path).comment:
+                raise UserError(f"{path}: no checksum: {ANOTHER_VERSION}")
+            raise UserError(f"{path}: corrupt; {advice}")
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
     except pickle.UnpicklingError:  # it holds what could run code
         raise UserError(f"{path}: not a checkpoint; {advice}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"{path}: not a checkpoint of format {FORMAT}; {advice}")
+        raise UserError(f"{path}: not a checkpoint of format {FORMAT}: {ANOTHER_VERSION}")
     return state
 
 

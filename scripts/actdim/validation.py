@@ -21,7 +21,7 @@ class Named(Settings):
 
     name: str = Field(description="name of one that is built in, or module:function of your own")
     files: list[str] = Field(
-        [], description="files and folders that a function of your own reads; what their content decides runs again"
+        [], description="files and folders that a function of your own reads; a change of their content trains again"
     )
 
 

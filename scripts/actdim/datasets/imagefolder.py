@@ -53,10 +53,10 @@ def imagefolder(
 ) -> DataSet:
     """Images `train/<class>/*` and `validation/<class>/*` in a folder, as torchvision's ImageFolder finds them.
 
-    But hidden names, which begin with a dot, are left out and counted, and an image is turned as its EXIF orientation
-    says. Each is converted to RGB, its shorter side resized to `resize` pixels, and the center of size x size cut out.
-    All are held in memory, 3 x size x size bytes an image. mean, std: to normalize red, green and blue by; the defaults
-    are those of ImageNet. Classes are numbered in the order of their names, samples in the order of their paths.
+    Hidden names, which begin with a dot, are left out and counted. An image is turned as its EXIF orientation says,
+    converted to RGB, its shorter side resized to `resize` pixels, and the center of size x size cut out. All are held
+    in memory, 3 x size x size bytes an image. mean, std: to normalize red, green and blue by; the defaults are those of
+    ImageNet. Classes are numbered in the order of their names, samples in the order of their paths.
     Raises UserError where train/ and validation/ do not hold the same classes, or a class has no image.
     """
     resize = resize or size

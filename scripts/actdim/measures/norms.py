@@ -8,8 +8,8 @@ say nothing without it: with mean m, variance v, scale g and shift b of a batch 
 are the weights and the bias that count. A batch norm that reads anything else is a layer with diagonal weights. Which
 one it reads is seen in a forward pass, by the identity of the tensors.
 
-The norm of a convolution is that of the linear map between images that it is, with its stride and padding; its largest
-singular value is found by power iteration.
+The norm of a convolution is that of the linear map that it applies to an image, with its stride and padding. The
+largest singular value is found by power iteration.
 """
 
 import copy

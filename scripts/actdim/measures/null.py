@@ -1,4 +1,4 @@
-"""The null of an ID: what an estimator says of Gaussian points with the number and the spectrum of the points.
+"""The null of an ID: the estimate for Gaussian points with the number and the spectrum of the points.
 
 Gaussian points have no structure but their covariance, so their ID is what the spectrum alone makes. An ID below its
 null tells of curvature or of clusters that principal components do not see: points on a sphere in three dimensions

@@ -4,7 +4,6 @@
 import argparse
 from pathlib import Path
 
-import torch
 from actdim import cli, plugins
 from actdim.cli import add_expect, add_set, read_set
 from actdim.datasets.dataset import data_set, load_samples
@@ -13,6 +12,7 @@ from actdim.measures.norms import measure_norms
 from actdim.measures.settings import Norms
 from actdim.models.build import build_model
 from actdim.provenance import made_by, settings_that_count
+from actdim.random_numbers import seed_random_numbers
 from actdim.storage.json_files import write_json
 from actdim.training.trained_model import load_trained
 from actdim.validation import check
@@ -31,7 +31,7 @@ def main():
     data = data_set(trained.settings.dataset)
     splits = load_samples(trained.settings.dataset, trained.settings.seed)
     samples = on_device(splits["train"], data, trained.device)
-    torch.manual_seed(trained.settings.seed)  # as training begins
+    seed_random_numbers(trained.settings.seed)  # as training begins
     start = build_model(trained.settings, trained.device)
     no_accuracy = trained.source.get("metrics_reason")
     result = measure_norms(trained.model, start, samples, settings.percentile, no_accuracy)

@@ -8,7 +8,18 @@ from conftest import ROOT
 LIBRARY = ROOT / "scripts/actdim"
 # Each may import from those before it; see scripts/actdim/__init__.py.
 ORDER = [
-    *("errors", "folders", "names", "registry", "sweeps", "validation", "provenance", "cli", "threads"),
+    *(
+        "errors",
+        "folders",
+        "names",
+        "registry",
+        "sweeps",
+        "validation",
+        "provenance",
+        "cli",
+        "threads",
+        "random_numbers",
+    ),
     *(
         "storage",
         "plugins",

@@ -11,13 +11,16 @@ import time
 import numpy as np
 import pytest
 import torch
+from actdim.datasets.dataset import DataSet, Split
 from actdim.datasets.device import Samples
+from actdim.errors import UserError
 from actdim.study.run_settings import make_run_settings
 from actdim.study.yaml_files import read_yaml
 from actdim.training.batches import batches, take_batch
 from actdim.training.loop import load_data
 from actdim.training.settings import TrainingSettings
-from actdim.training.step import learning_rate
+from actdim.training.step import learning_rate, train_step
+from actdim.training.trained_model import load_trained
 from conftest import ROOT
 from programs import run_program
 
@@ -113,6 +116,84 @@ def test_stages_end_where_one_training_does(study, undisturbed, tmp_path):
     assert sorted(file.name for file in (tmp_path / "to~30").glob("*.pt")) == ["00020.pt", "00030.pt"]
     first, second = ((tmp_path / stage / "metrics.csv").read_text().splitlines() for stage in ("to~10", "to~30"))
     assert first + second[1:] == (undisturbed[1] / "metrics.csv").read_text().splitlines()
+
+
+def noisy_points() -> DataSet:
+    """A data set that draws its samples from the random numbers of the process."""
+
+    def load():
+        inputs = np.random.normal(size=(120, 6)).astype(np.float32) + random.random() + torch.rand(6).numpy()
+        labels, rows = np.random.randint(3, size=120), np.arange(120)
+        splits = {"train": rows[:80], "validation": rows[80:]}
+        return {name: Split(inputs[part], labels[part], part) for name, part in splits.items()}
+
+    return DataSet(shape=(6,), classes=3, sizes={"train": 80, "validation": 40}, load=load)
+
+
+class Noisy(torch.nn.Module):
+    """A model that draws from all random numbers when it is built, in training and in evaluation."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.signs = torch.from_numpy(np.random.choice([-1.0, 1.0], size=6).astype(np.float32))  # not in its state
+        self.linear = torch.nn.Linear(6, classes)
+
+    def forward(self, x):
+        noise = torch.from_numpy(np.random.normal(size=x.shape).astype(np.float32)) + torch.randn(x.shape)
+        return self.linear(self.signs * (x + 0.1 * noise)) * random.uniform(0.9, 1.1)
+
+
+def noisy_model(data):
+    """A model of the user's own."""
+    return Noisy(data.classes)
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    """A study of that model, and the last checkpoint and metrics of a training that is not interrupted."""
+    folder = tmp_path_factory.mktemp("noisy")
+    (folder / "study.yaml").write_text(
+        "dataset: {name: 'test_training:noisy_points'}\nmodel: {name: 'test_training:noisy_model'}\n"
+        "training: {lr: 0.1, batch_size: 40, epochs: 6, evaluate_every: 1}\ncheckpoints: [0, 3, 4, 6]\n"
+    )
+    return folder / "study.yaml", train(folder / "study.yaml", folder / "to~6"), folder / "to~6/metrics.csv"
+
+
+@pytest.mark.parametrize("interrupted_at", range(1, 12))
+@pytest.mark.parametrize("save_every", [0, 1000])
+def test_random_numbers_of_numpy_and_python_go_on(noisy, interrupted_at, save_every, tmp_path, monkeypatch):
+    """From a state between two checkpoints, and from a checkpoint, whose evaluation is not repeated."""
+    study, undisturbed, metrics = noisy
+    with monkeypatch.context() as patched:
+
+        def stop_at(learner, samples, settings, step, per_unit):
+            if step == interrupted_at:
+                raise UserError("interrupted")
+            train_step(learner, samples, settings, step, per_unit)
+
+        patched.setattr("actdim.training.loop.train_step", stop_at)
+        done = run_program("train", *arguments(study, tmp_path / "to~6", "--save-every", save_every))
+        assert done.stderr.splitlines() == ["train.py: interrupted"]
+    np.random.seed(7)
+    random.seed(7)
+    assert_identical(train(study, tmp_path / "to~6"), undisturbed)
+    assert (tmp_path / "to~6/metrics.csv").read_bytes() == metrics.read_bytes()
+
+
+def test_what_random_numbers_draw_when_a_model_and_data_are_loaded(noisy, tmp_path):
+    """The dump reads the samples, and builds the model, of the training; another seed has others."""
+    study, _, metrics = noisy
+    train(study, tmp_path / "to~6", "--set", "seed=1")
+    signs, inputs = [], []
+    for folder in (metrics.parent, metrics.parent, tmp_path / "to~6"):
+        random.seed()
+        np.random.seed()
+        loaded = load_trained(folder / "00006.pt")
+        signs.append(loaded.model.signs)
+        inputs.append(load_data(loaded.settings, "cpu")["train"].inputs)
+    assert torch.equal(signs[0], signs[1])
+    assert torch.equal(inputs[0], inputs[1])
+    assert not torch.equal(inputs[0], inputs[2])
 
 
 def test_a_study_that_changed_since_the_job_was_planned(study, tmp_path):

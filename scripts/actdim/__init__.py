@@ -2,8 +2,8 @@
 
 A package imports only from those above it in this list: storage, datasets, models, training, activations, neighbors,
 estimators, measures, study, tables, workflow. The single files next to them serve all: errors, folders, names,
-registry, validation, provenance, cli and threads come before storage, plugins after it, notebook after estimators,
-figures after tables.
+registry, sweeps, validation, provenance, cli, threads and random_numbers come before storage, plugins after it,
+notebook after estimators, figures after tables.
 """
 
 __all__ = ["intrinsic_dimension"]

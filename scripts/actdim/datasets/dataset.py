@@ -66,10 +66,15 @@ def full_data_set(settings):
 def load_samples(settings, seed):
     """Return {split: Split} of a DatasetSettings: train_size of the samples, label_noise of their labels replaced.
 
-    The samples are the same for every run. The run's seed decides which labels are replaced, each by a class drawn from
-    all of them alike, at times its own (Zhang et al. 2017, arXiv 1611.03530).
+    The samples are the same for every run, unless a data set of the user's own draws them from the random numbers of
+    the process, which the run's seed starts. The seed also decides which labels are replaced, each by a class drawn
+    from all of them alike, at times its own (Zhang et al. 2017, arXiv 1611.03530).
     """
-    data, splits = data_set(settings), load_all_samples(settings)
+    from actdim.random_numbers import seed_random_numbers  # imported here because importing torch takes a second
+
+    data = data_set(settings)
+    seed_random_numbers(seed)
+    splits = load_all_samples(settings)
     train = splits["train"]
     rows = np.sort(np.random.default_rng(0).permutation(len(train.labels))[: data.sizes["train"]])
     labels = train.labels[rows]

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import normalize, on_device
+from actdim.random_numbers import random_states, restore_random_states
 from actdim.storage.atomic import atomic_write
 from actdim.storage.csv_checksums import write_table_checksum
 from actdim.storage.working_folder import locked_working_folder, publish
@@ -61,7 +62,9 @@ def train_missing(run, folder, missing, previous, save_every):
     while True:
         unit, rest = divmod(step, per_unit)
         keep = rest == 0 and unit in stage.kept
-        if keep or (rest == 0 and unit in evaluated and unit not in metrics):
+        # A state that training goes on from has the metrics of its step. The model may draw random numbers in
+        # evaluation, so to evaluate it again would shift those of training.
+        if rest == 0 and unit not in metrics and (keep or unit in evaluated):
             metrics[unit] = take_metrics(learner, data, training, step, per_unit)
             print(progress(run, unit, metrics[unit], step - first, until - step, time.monotonic() - begun), flush=True)
         if keep and unit in missing:
@@ -139,7 +142,7 @@ def snapshot(run, step, metrics, learner):
         "model": learner.model.state_dict(),
         "optimizer": learner.optimizer.state_dict(),
         "autoencoder": learner.autoencoder and learner.autoencoder.state_dict(),
-        "random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
+        "random": random_states(),
     }
 
 
@@ -149,10 +152,7 @@ def restore(state, learner):
     learner.optimizer.load_state_dict(state["optimizer"])
     if learner.autoencoder:
         learner.autoencoder.load_state_dict(state["autoencoder"])
-    torch.set_rng_state(state["random"]["cpu"].cpu())
-    if torch.cuda.is_available():
-        # A machine with more GPUs saved more states than there may be GPUs here; a training uses the first.
-        torch.cuda.set_rng_state_all([random.cpu() for random in state["random"]["cuda"][: torch.cuda.device_count()]])
+    restore_random_states(state["random"])
     return state["step"], state["metrics"]
 
 

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from actdim.datasets.dataset import check_class_weights, data_set
 from actdim.datasets.device import normalize
 from actdim.models.build import build_model
+from actdim.random_numbers import seed_random_numbers, separate_random_numbers
 from actdim.training.batches import take_batch
 from actdim.training.bottleneck import Autoencoder, watch
 
@@ -20,12 +21,12 @@ class Learner(NamedTuple):
     optimizer: torch.optim.Optimizer
     class_weights: torch.Tensor | None  # (classes,) float32
     autoencoder: Autoencoder | None
-    watched: dict  # "output": what the autoencoder reads
+    watched: dict  # "values": what the autoencoder reads
 
 
 def begin(settings, train):
     """Return the initial Learner of a run, from its seed, for the training Samples."""
-    torch.manual_seed(settings.seed)
+    seed_random_numbers(settings.seed)
     device, training = train.labels.device, settings.training
     model = build_model(settings, device)
     autoencoder, watched = None, {}
@@ -41,8 +42,7 @@ def begin(settings, train):
 @torch.no_grad()
 def make_autoencoder(width, model, watched, train, seed):
     """Return the autoencoder of the watched layer; the model's own random numbers do not depend on it."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with separate_random_numbers(seed):
         model.eval()(normalize(train.inputs[:2], train))
         return Autoencoder(watched["values"][0].numel(), width).to(train.labels.device)
 

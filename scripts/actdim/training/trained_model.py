@@ -9,6 +9,7 @@ import torch
 from actdim.errors import UserError
 from actdim.models.build import build_model
 from actdim.provenance import digest_of
+from actdim.random_numbers import seed_random_numbers
 from actdim.training import checkpoints
 from actdim.training.reproducible import keep_memory, make_deterministic
 from actdim.training.settings import RunSettings, run_settings_that_count
@@ -40,6 +41,7 @@ def load_trained(path, expected=None):
     make_deterministic(job.settings.training.threads)
     keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    seed_random_numbers(job.settings.seed)  # as in training: a model may draw what is not in its state
     model = build_model(job.settings, device).eval()
     model.load_state_dict(state["model"])
     unit, metrics = max(state["metrics"].items())

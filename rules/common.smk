@@ -38,6 +38,7 @@ from actdim.study.study import load_config_and_studies, study_file
 from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config, handlers
 from actdim.workflow.changes import jobs_of, reasons_to_run_again
+from actdim.workflow.memory import lacking_memory, memory_of_machine
 from actdim.workflow.options import measure_options, search_options, set_options, test_samples_options
 from actdim.workflow.resources import JOBS, resource_requests
 
@@ -60,10 +61,6 @@ except UserError as mistakes:
     sys.exit(str(mistakes))
 
 SHOWN_ESTIMATOR = next(iter(CONFIG.estimators))  # by figures, the table of measures and the overview
-
-if workflow.is_main_process:
-    for reason in reasons_to_run_again(jobs_of(STUDIES, CONFIG)):
-        print(reason, file=sys.stderr)
 
 shell.prefix(f"set -euo pipefail; {TELL}")  # the first part is Snakemake's default
 
@@ -209,10 +206,12 @@ def measure_options_of(measure):
     return lambda w: measure_options(getattr(STUDIES[w.study].measures, measure.name), w.get("layer"))
 
 
-# Resources that the command line or the profile sets, by the names that rules have there, also those of a module.
-SET_RESOURCES = workflow.resource_settings.overwrite_resources
-# Rules whose jobs get a GPU each.
-ON_GPU = [rule for rule in JOBS if "gpu" in SET_RESOURCES.get(workflow.modifier.modify_rulename(rule), {})]
+def set_resources(rule):
+    """Return the names of the resources of a rule that the command line or the profile sets."""
+    return workflow.resource_settings.overwrite_resources.get(workflow.modifier.modify_rulename(rule), {}).keys()
+
+
+ON_GPU = [rule for rule in JOBS if "gpu" in set_resources(rule)]  # rules whose jobs get a GPU each
 REQUEST_FOR = resource_requests(STUDIES, CONFIG, ON_GPU)
 
 
@@ -222,3 +221,17 @@ def memory_and_time(rule):
         "mem_mb": lambda wildcards, attempt: attempt * REQUEST_FOR(rule, wildcards).mem_mb,
         "runtime": lambda wildcards, attempt: attempt * REQUEST_FOR(rule, wildcards).runtime,
     }
+
+
+def is_deleted_after_use(job):
+    """Tell whether a Job makes activations that its study does not keep, so that they may be missing."""
+    return job.rule == "dump_activations" and not STUDIES[job.study].activations.keep
+
+
+if workflow.is_main_process:
+    jobs = jobs_of(STUDIES, CONFIG)
+    lines = reasons_to_run_again(jobs)
+    if workflow.resource_settings.nodes is None:  # on a cluster it is the number of submissions at once
+        to_check = [job for job in jobs if "mem_mb" not in set_resources(job.rule) and not is_deleted_after_use(job)]
+        lines += lacking_memory(to_check, REQUEST_FOR, memory_of_machine())
+    print(*lines, sep="\n", end="\n" * bool(lines), file=sys.stderr)

@@ -16,9 +16,10 @@ BEHIND_PREDICTORS = {"describe_results": 1, "tabulate_predictors": 1, "plot_pred
 BEHIND_MEASURES = {"tabulate_generalization": 1, "plot_robustness": 1, "plot_sign_errors": 1, **BEHIND_PREDICTORS}
 BEHIND_SUMMARY = {"tabulate_measures": 1, **BEHIND_MEASURES}
 BEHIND_ESTIMATES = {"tabulate_id": 1, "plot_llid": 1, "plot_id_over_depth": 1, "plot_scale_check": 1, **BEHIND_SUMMARY}
-BEHIND_ESTIMATOR = {"estimate_id": 9, **BEHIND_ESTIMATES}
-BEHIND_SEARCH = {"find_neighbors": 9, "measure_neighborhoods": 3, **BEHIND_ESTIMATOR}
-BEHIND_DUMPS = {"estimate_pca": 3, "estimate_null": 3, **BEHIND_SEARCH}
+BEHIND_ESTIMATOR = {"estimate_id": 9, "estimate_null": 3, **BEHIND_ESTIMATES}
+BEHIND_NEIGHBORS = {"estimate_id": 9, "measure_neighborhoods": 3, **BEHIND_ESTIMATES}
+BEHIND_SEARCH = {"find_neighbors": 9, "estimate_null": 3, **BEHIND_NEIGHBORS}  # the null searches in its own points
+BEHIND_DUMPS = {"estimate_pca": 3, **BEHIND_SEARCH}
 BEHIND_TRAINING = {"dump_activations": 3, "tabulate_training": 1, **BEHIND_DUMPS}
 
 
@@ -146,7 +147,7 @@ def test_estimator_setting(done):
 
 
 def test_estimator_code(done):
-    edit(done, "scripts/actdim/estimators/twonn.py", "require(count)", "require(count + 1)")
+    edit(done, "scripts/actdim/estimators/twonn.py", "require_points(count)", "require_points(count + 1)")
     assert done.planned() == BEHIND_ESTIMATOR
 
 
@@ -157,7 +158,7 @@ def test_code_of_another_estimator(done):
 
 def test_second_estimator(done):
     done.write(estimators={"twonn": {}, "twonn_fit": {}})
-    assert done.planned() == BEHIND_ESTIMATOR
+    assert done.planned() == {"estimate_id": 9, **BEHIND_ESTIMATES}
 
 
 def test_neighbor_method(done):
@@ -176,8 +177,9 @@ def test_neighbor_code(done):
 
 
 def test_another_epoch_to_dump(done):
+    """What compares with the checkpoint before runs again at the one that is there."""
     done.write(changed(activations={"at": [2, 4]}))
-    assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3}
+    assert done.planned() == BEHIND_DUMPS | {"dump_activations": 3, "measure_neighborhoods": 6}
 
 
 def test_training_samples_and_classes_too(done):
@@ -188,7 +190,7 @@ def test_training_samples_and_classes_too(done):
 
 def test_principal_components_too(done):
     done.write(estimators={"twonn": {}, "pca": {}})
-    assert done.planned() == BEHIND_ESTIMATES | {"estimate_pca": 6}
+    assert done.planned() == BEHIND_ESTIMATES | {"estimate_pca": 6, "estimate_null": 3}  # pca is the first estimator
 
 
 def test_layer_added_to_the_dump(done):
@@ -328,6 +330,7 @@ def test_why_jobs_run_again_is_said_in_words(done):
     assert f"tiny: train runs again for 3 results: {settings}; actdim/models/mlp.py has changed" in said
     assert "tiny: dump_activations runs again for 3 results: actdim/models/mlp.py has changed" in said
     assert "tiny: estimate_id runs again for 9 results: fraction is 0.8 and was its default" in said
+    assert "tiny: estimate_null runs again for 3 results: fraction is 0.8 and was its default" in said
 
 
 def test_results_say_themselves_what_made_them(done):

@@ -21,9 +21,18 @@ from actdim.measures.table import MEASURES
 from actdim.names import PCA
 from actdim.plugins import run_functions
 from actdim.provenance import code_digests, digest_of_code, settings_that_count
-from actdim.registry import ESTIMATORS
+from actdim.study.config import ESTIMATORS
 from actdim.study.stages import planned_digest
-from actdim.study.targets import ACTIVATIONS, CHECKPOINTS, ID, NEIGHBORS, dump_of, files_of_measure, sample_sets
+from actdim.study.targets import (
+    ACTIVATIONS,
+    CHECKPOINTS,
+    ID,
+    NEIGHBORS,
+    dump_of,
+    files_of_measure,
+    sample_sets,
+    wildcards_of,
+)
 from actdim.workflow.options import how_measured, measure_options, search_options, set_options
 
 OTHER_PARAMS = ["made by other settings or code"]
@@ -43,18 +52,22 @@ class Job(NamedTuple):
 
 
 def jobs_of(studies, config):
-    """Yield the Job of every result of all runs that states what made it."""
+    """Return the Job of every result of all runs."""
     estimators = {
-        name: (counted, code_digests("estimate_id.py", ESTIMATORS[name]), [set_options(counted)])
+        name: ("estimate_id", counted, code_digests("estimate_id.py", ESTIMATORS[name]), [set_options(counted)])
         for name in config.estimators.keys() - {PCA}
         for counted in [settings_that_count(config.estimators[name])]
     }
+    if PCA in config.estimators:
+        estimators[PCA] = ("estimate_pca", {}, code_digests("estimate_pca.py"), [])
+    jobs = []
     for study in studies.values():
         for run in study.runs.values():
             place = {"study": study.name, "run": run.name}
-            yield from training_jobs(study, run, place)
-            yield from activation_jobs(study, run, place, estimators)
-            yield from measure_jobs(study, run)
+            jobs += training_jobs(study, run, place)
+            jobs += activation_jobs(study, run, place, estimators)
+            jobs += measure_jobs(study, run, config)
+    return list({job.output: job for job in jobs}.values())  # the estimator pca and the participation ratio are one
 
 
 def training_jobs(study, run, place):
@@ -69,7 +82,7 @@ def training_jobs(study, run, place):
 def activation_jobs(study, run, place, estimators):
     """Yield the Job of each dump of a run, of its neighbor lists and of its estimates.
 
-    estimators: {name: (settings that count, code, params)}.
+    estimators: {name: (rule, settings that count, code, params)}.
     """
     dump_code = code_digests("dump_activations.py", *run_functions(run.settings))
     search_code, search = code_digests("find_neighbors.py"), settings_that_count(study.neighbors)
@@ -82,19 +95,27 @@ def activation_jobs(study, run, place, estimators):
         for layer in study.layers_of(run):
             files = {**place, "samples": samples, "layer": layer}
             yield Job(study.name, "find_neighbors", NEIGHBORS.format(**files), search, search_code, [options])
-            for estimator, how in estimators.items():
-                yield Job(study.name, "estimate_id", ID.format(**files, estimator=estimator), *how)
+            for estimator, (rule, *how) in estimators.items():
+                yield Job(study.name, rule, ID.format(**files, estimator=estimator), *how)
 
 
-def measure_jobs(study, run):
-    """Yield the Job of each measure of a run's checkpoints."""
+def measure_jobs(study, run, config):
+    """Yield the Job of each measure of a run."""
     for measure in MEASURES.values():
-        settings = measure.settings and getattr(study.measures, measure.name)
-        for output in files_of_measure(study, run, measure) if settings else []:
-            layer = Path(output).stem if "{layer}" in measure.path else None
-            code = code_digests(f"{measure.rule}.py", *run_functions(run.settings))
-            options = measure_options(settings, layer)
-            yield Job(study.name, measure.rule, output, how_measured(settings), code, [options])
+        for output in files_of_measure(study, run, measure):
+            place = wildcards_of(measure.rule, output)
+            if measure.settings:
+                settings, entries = getattr(study.measures, measure.name), run_functions(run.settings)
+                counted, params = how_measured(settings), [measure_options(settings, place.get("layer"))]
+            elif measure.rule == "estimate_null":
+                estimator = next(iter(config.estimators))
+                settings, entries = settings_that_count(config.estimators[estimator]), [ESTIMATORS[estimator]]
+                counted = {**settings, **settings_that_count(study.neighbors)}
+                params = [set_options(settings), search_options(study.neighbors, place["samples"])]
+            else:
+                counted, entries, params = {}, [], []
+            code = code_digests(f"{measure.rule}.py", *entries)
+            yield Job(study.name, measure.rule, output, counted, code, params)
 
 
 def reasons_to_run_again(jobs):

@@ -113,7 +113,7 @@ MISTAKES = [
     ("grid", [{"train_size": [None, 100]}], "grid.train_size: null, where the study has a value"),
     ("seeds", [0, 0], "a second time"),
     ("figures", ["lid"], "figures"),
-    ("neighbors", {"method": "exakt"}, "neighbors.method: input should be 'auto', 'pynndescent' or 'exact'"),
+    ("neighbors", {"method": "exakt"}, "neighbors.method: input should be 'auto', 'pynndescent', 'sketch' or 'exact'"),
 ]
 
 

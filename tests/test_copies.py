@@ -32,7 +32,7 @@ def lists_of(points, method="exact"):
     return rows, NeighborLists(distances, indices, {}), report
 
 
-@pytest.mark.parametrize("method", ["exact", "pynndescent"])
+@pytest.mark.parametrize("method", ["exact", "pynndescent", "sketch"])
 @pytest.mark.parametrize("copied", [0.2, 0.5, 1.0, 3.0])
 def test_copies_change_no_estimate(method, copied):
     distinct = points_of_dimension_5(1000)

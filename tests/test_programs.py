@@ -59,7 +59,7 @@ def test_batch_norm_of_one_sample_is_one_line(tmp_path):
     assert done.stderr == "train.py: training.batch_size: batch norm needs batches of at least two samples\n"
 
 
-@pytest.mark.parametrize("method", ["exact", "pynndescent"])
+@pytest.mark.parametrize("method", ["exact", "pynndescent", "sketch"])
 def test_hand_made_file_of_known_dimension(tmp_path, method):
     rng = np.random.default_rng(0)
     points = rng.uniform(size=(2500, 5)) @ np.linalg.qr(rng.normal(size=(40, 5)))[0].T

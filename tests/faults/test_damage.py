@@ -47,6 +47,7 @@ READERS = [
     (LAST, f"measure_norms --checkpoint {LAST} --output out/x.json"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --output out/x.h5"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --method pynndescent --output out/x.h5"),
+    (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --method sketch --output out/x.h5"),
     (f"{RUN}/a.h5", f"find_neighbors --activations {RUN}/a.h5 --layer input --by-class --output out/x.h5"),
     (f"{RUN}/a.h5", f"estimate_pca --activations {RUN}/a.h5 --layer input --output out/x.json"),
     (f"{RUN}/a.h5", f"estimate_pca --activations {RUN}/a.h5 --layer input --by-class --output out/x.json"),

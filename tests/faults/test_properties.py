@@ -31,7 +31,7 @@ SOME = settings(
 )
 ESTIMATORS = {name: plugins.load_function(registry.ESTIMATORS, name) for name in registry.ESTIMATORS}
 SMALLEST = {"gride": {"n1": 1}, "mle": {"k": 2}, "twonn": {}, "twonn_fit": {"subsamples": 2}}
-METHODS = ["exact", "pynndescent"]
+METHODS = ["exact", "pynndescent", "sketch"]
 
 
 def measure(points, method="exact", k=8, chosen=SMALLEST):

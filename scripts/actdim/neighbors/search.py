@@ -1,4 +1,4 @@
-"""Nearest neighbors of every point: the methods by name, and which of them is expected to take less time."""
+"""Nearest neighbors of every point: the methods by name, and which of them is expected to take the least time."""
 
 import time
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from actdim.neighbors.approximate import audited_descent
 from actdim.neighbors.exact import NotSearchable, exact_neighbors
+from actdim.neighbors.sketch import sketch_neighbors
 
 EFFORTS = (1, 2, 4)  # of nearest neighbor descent, as long as they are expected to take less time than an exact search
 
@@ -35,8 +36,8 @@ def find_neighbors(points, method, k, seed=0):
 
 
 def auto(points, k, seed):
-    """Search by whichever of the other methods is expected to take less time."""
-    return faster_method(*points.shape)(points, k, seed)
+    """Search by whichever of the other methods is expected to take the least time."""
+    return fastest_method(*points.shape)(points, k, seed)
 
 
 def exact(points, k, seed=0):
@@ -52,12 +53,17 @@ def pynndescent(points, k, seed):
     return audited_descent(points, k, seed, efforts)
 
 
-METHODS = {"auto": auto, "pynndescent": pynndescent, "exact": exact}
+def sketch(points, k, seed):
+    """Search by a sketch of the points, with an audit; see sketch.py."""
+    return sketch_neighbors(points, k, seed)
 
 
-def faster_method(n, features):
-    """Return pynndescent or exact, whichever is expected to take less time for points (n, features)."""
-    return min((pynndescent, exact), key=lambda method: expected_seconds(method, n, features))
+METHODS = {"auto": auto, "pynndescent": pynndescent, "sketch": sketch, "exact": exact}
+
+
+def fastest_method(n, features):
+    """Return pynndescent, sketch or exact, whichever is expected to take the least time for points (n, features)."""
+    return min((pynndescent, sketch, exact), key=lambda method: expected_seconds(method, n, features))
 
 
 def expected_seconds(method, n, features, effort=1):
@@ -67,4 +73,6 @@ def expected_seconds(method, n, features, effort=1):
     """
     if method is exact:
         return 0.8 + n**2 * (7.4e-12 * features + 1.5e-9)
+    if method is sketch:
+        return 1.3 + n * (2.5e-8 * features + 5e-6) + 9e-10 * n**2
     return 2.7 + effort * n * (1.5e-7 * features + 4.3e-5)

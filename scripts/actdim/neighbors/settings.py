@@ -14,8 +14,9 @@ class Neighbors(Settings):
     method: Literal[tuple(search.METHODS)] = Field(
         "auto",
         description=(
-            "exact; pynndescent: approximate, with its recall measured; auto: the faster of the two by the number of "
-            "points and features, with an exact search where the recall turns out too low"
+            "exact; sketch: among candidates that some hundred sums of all features choose, with its recall measured; "
+            "pynndescent: approximate, with its recall measured; auto: the fastest of the three by the number of points "
+            "and features. Where the recall turns out too low, sketch and pynndescent search exactly"
         ),
     )
     k: int = Field(32, ge=2, description="neighbors to store for each point; some estimators need more than two")

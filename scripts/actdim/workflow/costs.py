@@ -269,7 +269,7 @@ def neighbors_cost(search, n, features, groups):
     """Return the Cost of neighbor lists of n points in groups of one size, each searched by itself."""
     methods = [neighbors.METHODS[search.method]]
     if search.method == "auto":
-        methods = [neighbors.exact, neighbors.pynndescent]
+        methods = [neighbors.exact, neighbors.sketch, neighbors.pynndescent]
 
     def seconds(method):
         start_up = neighbors.expected_seconds(method, 0, features)

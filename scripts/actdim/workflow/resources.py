@@ -21,6 +21,8 @@ from actdim.measures.table import MEASURES
 from actdim.models.summary import ModelSummary, summarize_model
 from actdim.names import BY_CLASS
 from actdim.neighbors import search as neighbors
+from actdim.neighbors import sketch
+from actdim.neighbors.audit import AUDITED
 from actdim.neighbors.exact import CHUNK_BYTES, HELD_BYTES, PRODUCT_BYTES, WORTH_NUMBA
 from actdim.neighbors.matmul import WORTH_TORCH
 from actdim.study.runs import Run
@@ -163,7 +165,7 @@ def find_neighbors(workload, samples, layer):
     search, n, features = workload.study.neighbors, n_points(workload, samples), workload.model.layers[layer]
     method = neighbors.METHODS[search.method]
     if method is neighbors.auto:
-        method = neighbors.faster_method(n, features)
+        method = neighbors.fastest_method(n, features)
     methods = {method, neighbors.exact}
     memory = [search_memory(method, n, features, search.k) for method in methods]
     # The scale check searches among half of the points.
@@ -178,11 +180,17 @@ def search_memory(method, n, features, k):
     """Return the bytes that a search for neighbors holds.
 
     exact: some columns of all points, as stored, as float32, as operands and of a block; all columns, where they are
-    read once; the products of a block; candidates. pynndescent: all points three times as float32; its lists.
+    read once; the products of a block; candidates. pynndescent: all points three times as float32; its lists. sketch: the same
+    columns; the sums, and their rotation; the products of the sample; lists of candidates.
     """
     points = 4 * n * features
     if method is neighbors.pynndescent:
         return NUMBA + 3 * points + 60 * n * (k + 1)
+    if method is neighbors.sketch:
+        sums = 4 * n * min(features, sketch.SUMS[-1])
+        held = min(sums, sketch.SUM_BYTES) + 4 * n * min(features, max(sketch.AXES))
+        sample = 3 * min(4 * n * AUDITED, sketch.SAMPLE_BYTES)
+        return NUMBA + 3 * min(points, CHUNK_BYTES) + held + sample + 100 * n * (k + 1)
     libraries = (NUMBA if n * features > WORTH_NUMBA / 3 else 0) + (TORCH if n * n * features > WORTH_TORCH else 0)
     held = points if 4 * n * n > PRODUCT_BYTES and points <= HELD_BYTES else 0
     return libraries + 4 * min(points, CHUNK_BYTES) + held + min(4 * n * n, PRODUCT_BYTES) + 100 * n * (k + 1)

@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 
 
 def activations(n, features, dimension, seed=0):
-    """Return the activations (n, features) float32 of a random ReLU network whose inputs have `dimension` dimensions."""
+    """Return activations (n, features) float32 of a random ReLU network whose inputs have `dimension` dimensions."""
     rng = np.random.default_rng(seed)
     first, second = rng.normal(size=(dimension, 256)), rng.normal(size=(256, features))
     hidden = np.maximum(rng.normal(size=(n, dimension)) @ first / dimension**0.5, 0)

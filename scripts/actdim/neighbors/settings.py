@@ -15,8 +15,8 @@ class Neighbors(Settings):
         "auto",
         description=(
             "exact; sketch: among candidates that some hundred sums of all features choose, with its recall measured; "
-            "pynndescent: approximate, with its recall measured; auto: the fastest of the three by the number of points "
-            "and features. Where the recall turns out too low, sketch and pynndescent search exactly"
+            "pynndescent: approximate, with its recall measured; auto: the fastest of the three by the number of "
+            "points and features. Where the recall turns out too low, sketch and pynndescent search exactly"
         ),
     )
     k: int = Field(32, ge=2, description="neighbors to store for each point; some estimators need more than two")

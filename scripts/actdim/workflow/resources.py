@@ -180,8 +180,8 @@ def search_memory(method, n, features, k):
     """Return the bytes that a search for neighbors holds.
 
     exact: some columns of all points, as stored, as float32, as operands and of a block; all columns, where they are
-    read once; the products of a block; candidates. pynndescent: all points three times as float32; its lists. sketch: the same
-    columns; the sums, and their rotation; the products of the sample; lists of candidates.
+    read once; the products of a block; candidates. pynndescent: all points three times as float32; its lists.
+    sketch: the same columns; the sums, and their rotation; the products of the sample; lists of candidates.
     """
     points = 4 * n * features
     if method is neighbors.pynndescent:

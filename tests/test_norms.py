@@ -149,6 +149,10 @@ def test_what_norms_do_not_describe_has_a_reason():
     smooth = nn.Sequential(nn.Flatten(), nn.Linear(36, 3), nn.GELU())
     result = norms.measure_norms(smooth, smooth, samples_of(), 50)
     assert result["undefined"]["log_path_norm"] == "the model has GELU"
+    shared = nn.Linear(36, 36)
+    repeated = nn.Sequential(nn.Flatten(), shared, nn.ReLU(), shared, nn.Linear(36, 3))
+    result = norms.measure_norms(repeated, repeated, samples_of(), 50)
+    assert result["undefined"]["log_spectral_norms"] == "the model computes a Linear several times"
     with torch.no_grad():
         smooth[1].bias[0] = math.nan
     undefined = norms.measure_norms(smooth, smooth, samples_of(), 50)["undefined"]

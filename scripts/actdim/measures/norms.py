@@ -104,16 +104,17 @@ def over_margin(log_norm, margin):
 def linear_layers(model, samples):
     """Return the Layers of a model in the order in which it computes them.
 
-    Raises NoEstimate where it has parameters in other modules than linear layers, convolutions and batch norms, which
-    these norms do not describe, or parameters that are not finite.
+    Raises NoEstimate where it has parameters in other modules than linear layers, convolutions and batch norms, or
+    computes one of these several times, which these norms do not describe; or where parameters are not finite.
     """
     require_linear(model)
-    found, outputs, handles = {}, [], []
+    found, outputs, handles, computed = {}, [], [], set()
 
     def note(module, inputs, output):
+        if module in computed:
+            raise NoEstimate(f"the model computes a {type(module).__name__} several times")
+        computed.add(module)
         source = next((layer for tensor, layer in reversed(outputs) if tensor is inputs[0]), None)
-        if module in found:
-            return
         if isinstance(module, NORMS) and source is not None and found[source].norm is None:
             found[source] = fold(found[source], module)
         elif isinstance(module, NORMS):

@@ -341,6 +341,79 @@ def test_measures_of_checkpoints_in_the_workflow(done):
     assert planned(study | {"directions": study["directions"] | {"orders": 3}}) == [3, 4]
 
 
+ENTRY = '''
+
+class BiasNorm(Settings):
+    """How to measure the norm of the biases."""
+
+    order: int = 2
+
+
+MEASURES["bias_norm"] = Measure(
+    "bias_norm",
+    rule="measure_bias_norm",
+    path="bias_norm/{at}.json",
+    columns={"bias_norm": "norm of the biases"},
+    values=lambda result: {"bias_norm": result["norm"]},
+    settings=BiasNorm,
+    work=lambda *_: work.Work(passes=0, flops=0, memory=0),
+)
+'''
+PROGRAM = """#!/usr/bin/env python
+import argparse
+from pathlib import Path
+
+import torch
+from actdim import cli, plugins
+from actdim.cli import add_set, read_set
+from actdim.measures.table import BiasNorm
+from actdim.provenance import made_by, settings_that_count
+from actdim.storage.json_files import write_json
+from actdim.training.trained_model import load_trained
+from actdim.validation import check
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--output", type=Path)
+    add_set(parser, "a setting")
+    arguments = parser.parse_args()
+    settings = check(BiasNorm, read_set(arguments.set), "--set")
+    trained = load_trained(arguments.checkpoint)
+    biases = [values.flatten() for name, values in trained.model.named_parameters() if name.endswith("bias")]
+    norm = torch.cat(biases).norm(settings.order).item()
+    made = made_by(__file__, *plugins.run_functions(trained.settings), settings=settings_that_count(settings))
+    write_json(arguments.output, {"norm": norm, "source": trained.source, "made_by": made})
+
+
+if __name__ == "__main__":
+    cli.run(main)
+"""
+
+
+def test_a_new_measure_is_an_entry_and_a_program(done):
+    """Its rule, the section of a study, targets, columns and correlations follow."""
+    scripts = done.folder / "scripts"
+    with open(scripts / "actdim/measures/table.py", "a") as table:
+        table.write(ENTRY)
+    (scripts / "measure_bias_norm.py").write_text(PROGRAM)
+    (scripts / "measure_bias_norm.py").chmod(0o755)
+    done.write(STUDY | {"bias_norm": {"at": [2, 4], "order": 1}})
+    planned = done.planned()
+    assert planned["measure_bias_norm"] == 6
+    assert not {"train", "dump_activations", "find_neighbors", "estimate_id"} & planned.keys()
+    done.snakemake("results/tables/predictors.csv")
+    table = pd.read_csv(done.folder / "results/tables/measures.csv")
+    assert len(table) == 6
+    assert (table["bias_norm"] > 0).all()
+    predictors = pd.read_csv(done.folder / "results/tables/predictors.csv")
+    assert predictors.query("measure == 'bias_norm'")["spearman_r"].notna().any()
+    done.write(STUDY | {"bias_norm": {"at": [2, 4], "ordre": 1}})
+    refused = done.run("snakemake", "-n")
+    assert "bias_norm.ordre: unknown key; did you mean order?" in refused.stderr + refused.stdout
+
+
 def test_planning_does_not_import_torch():
     """Importing it takes seconds, and each job on a cluster starts a Snakemake."""
     modules = "actdim.study.study, actdim.study.targets, actdim.measures.table, actdim.workflow.resources"

@@ -365,7 +365,7 @@ from pathlib import Path
 
 import torch
 from actdim import cli, plugins
-from actdim.cli import add_set, read_set
+from actdim.cli import add_expect, add_set, read_set
 from actdim.measures.table import BiasNorm
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
@@ -378,9 +378,10 @@ def main():
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--output", type=Path)
     add_set(parser, "a setting")
+    add_expect(parser)
     arguments = parser.parse_args()
     settings = check(BiasNorm, read_set(arguments.set), "--set")
-    trained = load_trained(arguments.checkpoint)
+    trained = load_trained(arguments.checkpoint, arguments.expect)
     biases = [values.flatten() for name, values in trained.model.named_parameters() if name.endswith("bias")]
     norm = torch.cat(biases).norm(settings.order).item()
     made = made_by(__file__, *plugins.run_functions(trained.settings), settings=settings_that_count(settings))
@@ -392,18 +393,50 @@ if __name__ == "__main__":
 """
 
 
-def test_a_new_measure_is_an_entry_and_a_program(done):
-    """Its rule, the section of a study, targets, columns and correlations follow."""
+FIGURE = """#!/usr/bin/env python
+from actdim import cli
+from actdim.figures import parse_arguments, plt, save_figure, select_rows
+from actdim.tables.files import read_csv
+
+
+def main():
+    arguments = parse_arguments("", "measures")
+    rows = select_rows(read_csv(arguments.measures, "bias_norm"), study=arguments.study)
+    figure, axis = plt.subplots()
+    axis.plot(rows["checkpoint"], rows["bias_norm"], "o")
+    save_figure(figure, arguments)
+
+
+if __name__ == "__main__":
+    cli.run(main)
+"""
+
+
+def write_program(project, name, text):
+    program = project.folder / f"scripts/{name}.py"
+    program.write_text(text)
+    program.chmod(0o755)
+
+
+def test_a_new_measure_and_its_figure_are_an_entry_and_a_program_each(done):
+    """Rules, the section of a study, targets, columns, correlations and the place in the report follow."""
     scripts = done.folder / "scripts"
     with open(scripts / "actdim/measures/table.py", "a") as table:
         table.write(ENTRY)
-    (scripts / "measure_bias_norm.py").write_text(PROGRAM)
-    (scripts / "measure_bias_norm.py").chmod(0o755)
-    done.write(STUDY | {"bias_norm": {"at": [2, 4], "order": 1}})
+    write_program(done, "measure_bias_norm", PROGRAM)
+    entry = 'Figure("grokking", '
+    figures = (scripts / "actdim/study/figures.py").read_text()
+    assert figures.count(entry) == 1
+    figures = figures.replace(entry, f'Figure("biases", "Norm of the biases", ("measures",)),\n        {entry}')
+    (scripts / "actdim/study/figures.py").write_text(figures)
+    write_program(done, "plot_biases", FIGURE)
+    (done.folder / "report/biases.rst").write_text("The norm of the biases.\n")
+    done.write(STUDY | {"bias_norm": {"at": [2, 4], "order": 1}, "figures": [*STUDY["figures"], "biases"]})
     planned = done.planned()
-    assert planned["measure_bias_norm"] == 6
+    assert (planned["measure_bias_norm"], planned["plot_biases"]) == (6, 1)
     assert not {"train", "dump_activations", "find_neighbors", "estimate_id"} & planned.keys()
-    done.snakemake("results/tables/predictors.csv")
+    done.snakemake("results/tables/predictors.csv", "results/figures/tiny/biases.svg")
+    assert "<svg" in (done.folder / "results/figures/tiny/biases.svg").read_text()
     table = pd.read_csv(done.folder / "results/tables/measures.csv")
     assert len(table) == 6
     assert (table["bias_norm"] > 0).all()

@@ -34,6 +34,7 @@ NOT_COUNTED = {
     "plugins": "calls the function that a study names, with settings that count by themselves",
     "provenance": "states what made a result",
     "cli": "reads arguments, which are parameters of the job, and words mistakes",
+    "numba_cache": "keeps compiled code, and compiles again what is not as it was",
     "threads": "sets the number of threads, on which no result depends",
     "storage": "stores values as they are; a format that changes has another number, which counts",
     "study": "turns YAML into settings, which count by themselves",

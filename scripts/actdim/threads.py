@@ -2,6 +2,8 @@
 
 import os
 
+from actdim.numba_cache import make_cache_safe
+
 # Threads that numba starts; its loops may use fewer. numba cannot start more later, and nearest neighbor descent uses
 # four on any machine (neighbors/approximate.py).
 NUMBA_THREADS = max(4, os.cpu_count())
@@ -18,5 +20,6 @@ def import_numba():
     os.environ["NUMBA_NUM_THREADS"] = str(NUMBA_THREADS)  # read when numba is first imported
     import numba
 
+    make_cache_safe(numba)
     numba.set_num_threads(min(given_threads(), numba.config.NUMBA_NUM_THREADS))
     return numba

@@ -17,6 +17,7 @@ ORDER = [
         "validation",
         "provenance",
         "cli",
+        "numba_cache",
         "threads",
         "random_numbers",
     ),

@@ -510,7 +510,7 @@ def test_a_model_that_is_not_deterministic_is_refused(project):
     ("dataset", "model", "message"),
     [
         ("mine:nothing", "mlp", "dataset.name: 'mine:nothing': module 'mine' has no function 'nothing'"),
-        ("yours:patches", "mlp", "dataset.name: 'yours:patches': no module 'yours', in "),
+        ("yours:patches", "mlp", "dataset.name: 'yours:patches': no module 'yours'; looked in "),
         ("patches", "mlp", "or module:function of your own"),
         ("digits", "torchvision:resnet18", "reads color images"),
         ("mine:patches", "torchvision:swin_v2_t", None),

@@ -24,10 +24,15 @@ def main():
 def current_page():
     """Return the text of the page with the tables as the schemas have them now."""
     written_by_hand = PAGE.read_text().partition(MARKER)[0]
-    study, config = (json.loads((DOCS / f"schema/{name}.json").read_text()) for name in ("study", "config"))
+    study, own_activations, config = (
+        json.loads((DOCS / f"schema/{name}.json").read_text()) for name in ("study", "own_activations", "config")
+    )
     blocks = [
         "## Keys of a study",
         *settings_blocks(study, study["$defs"], defaults=config),
+        "## Keys of a study of own activations",
+        "[I have activations](own_activations.md) has examples.",
+        *settings_blocks(own_activations, own_activations["$defs"], defaults=config),
         "## Keys of config.yaml",
         *settings_blocks(config, config["$defs"]),
     ]

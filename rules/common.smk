@@ -145,9 +145,9 @@ def activations_of(wildcards):
 
 def neighbors_of_layers(wildcards):
     """Return the neighbor lists of the layers from the first to the one that feeds the classifier, without the input."""
-    model = STUDIES[wildcards.study].model_of(run_of(wildcards))
-    layers = [layer for layer in model.layers if layer != INPUT]
-    layers = layers[: layers.index(model.feeds_classifier) + 1]
+    study, run = STUDIES[wildcards.study], run_of(wildcards)
+    layers = [layer for layer in study.layers_of(run) if layer != INPUT]
+    layers = layers[: layers.index(study.last_layer_of(run)) + 1]
     return expand(NEIGHBORS, layer=layers, **wildcards)
 
 
@@ -157,7 +157,7 @@ def previous_neighbors(wildcards):
     measured = [dump_of(samples) for samples in shown_sample_sets(STUDIES[wildcards.study].activations)]
     before = [dump for dump in measured if dump[1] < checkpoint and dump[2] == split]
     files = {**wildcards, "samples": max(before, key=lambda dump: dump[1])[0]} if before else {}
-    last = STUDIES[wildcards.study].model_of(run_of(wildcards)).feeds_classifier
+    last = STUDIES[wildcards.study].last_layer_of(run_of(wildcards))
     return [NEIGHBORS.format(**files, layer=last)] if before else []
 
 

@@ -2,10 +2,12 @@
 """Find the nearest neighbors of every sample in the activations of one layer."""
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import numpy as np
 from actdim import cli
+from actdim.activations.array_files import ARRAY_ENDINGS, load_points
 from actdim.errors import UserError
 from actdim.neighbors import search
 from actdim.neighbors.copies import find_distinct_neighbors
@@ -20,8 +22,10 @@ from actdim.storage.neighbor_lists import complete_file, write_lists
 
 def main():
     parser, defaults = argparse.ArgumentParser(description=__doc__), Neighbors()
-    parser.add_argument("--activations", required=True, type=Path, help="an HDF5 file of dump_activations.py")
-    parser.add_argument("--layer", required=True, help="its layer")
+    parser.add_argument(
+        "--activations", required=True, type=Path, help="HDF5 of dump_activations.py, or .npy, .npz, .pt, .safetensors"
+    )
+    parser.add_argument("--layer", help="its layer, or the array's name; not needed in a file with one array")
     parser.add_argument(
         "--method", choices=list(search.METHODS), default=defaults.method, help="(default: %(default)s)"
     )
@@ -34,7 +38,7 @@ def main():
         raise UserError(f"--k {arguments.k}: should be 2 or more")
     settings = Neighbors(method=arguments.method, k=arguments.k, seed=arguments.seed)
 
-    with open_layer(arguments.activations, arguments.layer) as (points, labels, source):
+    with open_points(arguments.activations, arguments.layer) as (points, labels, source):
         classes = (
             rows_by_class(arguments.activations, arguments.layer, labels, len(points)) if arguments.by_class else None
         )
@@ -55,6 +59,16 @@ def main():
                     ),
                 },
             )
+
+
+@contextlib.contextmanager
+def open_points(path, layer):
+    """Yield (points, labels, source) of a file of activations, or of an array in another file; see open_layer."""
+    if path.suffix in ARRAY_ENDINGS:
+        yield load_points(path, layer), None, {}
+    else:
+        with open_layer(path, layer) as opened:
+            yield opened
 
 
 def write_neighbors(points, rows, group, settings):

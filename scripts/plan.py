@@ -20,7 +20,7 @@ from actdim.workflow.costs import OTHER_JOB, Cost, study_costs
 from actdim.workflow.resources import MEASURED, Request, resource_requests
 
 ON_GPU = {"train", "dump_activations", *MEASURED}  # rules that use a GPU where there is one
-WRITERS = ("train", "dump_activations", "find_neighbors")  # rules whose outputs take space
+WRITERS = (("train",), ("dump_activations", "import_activations"), ("find_neighbors",))  # of each kind of large file
 
 
 class Output(NamedTuple):
@@ -112,7 +112,7 @@ def print_studies(outputs, studies):
     rows = []
     for study in studies.values():
         of_study = [output for output in outputs if output.path.startswith(f"results/{study.name}/")]
-        sizes = [gigabytes(output for output in of_study if output.rule == rule) for rule in WRITERS]
+        sizes = [gigabytes(output for output in of_study if output.rule in rules) for rules in WRITERS]
         rows.append((study.name, len(study.runs), *sizes, jobs_and_hours(of_study)[2]))
     if len(rows) > 1:
         rows.append(("total", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Gather the metrics of every training into one table.
 
-The checkpoint folders of train.py are read from standard input, one per line.
+The checkpoint folders of train.py are read from standard input, one per line; there may be none.
 """
 
 import argparse
@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from actdim import cli
-from actdim.errors import UserError
 from actdim.storage.json_files import read_json
 from actdim.storage.working_folder import repair_advice
 from actdim.tables.columns import settings_in_order
@@ -31,9 +30,7 @@ def main():
         metrics = metrics.rename(columns={unit: "checkpoint"})
         tables.append(with_reasons(metrics).assign(study=run["study"], **run["chosen"]))
         settings.update(run["chosen"])
-    if not tables:
-        raise UserError("standard input: should list train.py's checkpoint folders")
-    table = pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables or [pd.DataFrame(columns=["study", "seed", "checkpoint", "reason"])], ignore_index=True)
     first = ["study", *settings_in_order(settings), "checkpoint"]
     others = [column for column in table if column not in (*first, "reason")]
     write_csv(table[[*first, *others, "reason"]], arguments.output)

@@ -23,7 +23,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoints", required=True, nargs="+", type=Path, help="the run's folders of train.py")
+    parser.add_argument("--checkpoints", required=True, nargs="*", type=Path, help="the run's folders of train.py")
     parser.add_argument("--output", required=True, type=Path, help="the event file; its name should hold tfevents")
     arguments = parser.parse_args()
 

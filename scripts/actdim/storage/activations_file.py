@@ -16,6 +16,8 @@ from actdim.storage.hdf5 import (
 )
 from actdim.storage.layer_reader import StoredLayer
 
+NO_LABELS = "no_labels"  # attribute of a file that has none
+
 
 def write_row_checksums(data, checksums):
     """Write the row checksums (n,) uint64 of a data set (n, features), and the checksum of them and its attributes."""
@@ -38,7 +40,7 @@ def open_layer(path, layer):
             layers = find_item(file, "layers")
             if not isinstance(layers, h5py.Group) or layer not in layers:
                 known = ", ".join(layers) if isinstance(layers, h5py.Group) else "no /layers"
-                raise UserError(f"{path}: no layer {layer!r}; it has {known}")
+                raise UserError(f"{path}: {f'no layer {layer!r}' if layer else 'name a layer'}; it has {known}")
             data = layers[layer]
             if not isinstance(data, h5py.Dataset):
                 raise UserError(f"{path}: /layers/{layer} is a group; should be a data set (n, features)")
@@ -49,7 +51,7 @@ def open_layer(path, layer):
             labels = read_array(file, "labels")
             checksums = file[f"checksums{data.name}"][:] if is_ours else None
             if is_ours:
-                read_checked_attributes(file["labels"], labels)
+                check_labels(file, labels)
                 of_layer = read_checked_attributes(data, str(data.dtype), data.shape, checksums)
                 source = {**read_checked_attributes(file), **of_layer}
             else:
@@ -74,7 +76,7 @@ def read_labels_and_predictions(path):
         (n,) = sizes
         labels = read_array(file, "labels")
         if is_ours:
-            read_checked_attributes(file["labels"], labels)
+            check_labels(file, labels)
         if labels is not None:
             labels = checked_labels(path, labels, n, f"should be an integer for each of the {n} rows of the layers")
         logits = find_item(file, "logits")
@@ -90,6 +92,12 @@ def read_array(file, name):
     """Return the values of a data set of a file; None where there is none, or a group."""
     data = find_item(file, name)
     return data[()] if isinstance(data, h5py.Dataset) else None
+
+
+def check_labels(file, labels):
+    """Raise ValueError where the labels of an open file of ours are corrupt, or missing though it should have some."""
+    if labels is not None or not file.attrs.get(NO_LABELS):
+        read_checked_attributes(file["labels"], labels)
 
 
 def rows_by_class(path, layer, labels, n):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import math
 import os
 import shutil
 
@@ -152,6 +153,12 @@ def open_to_read(path):
         if error.errno not in NO_LOCKS:
             raise
     return h5py.File(path, "r", locking=False)
+
+
+def create_external(file, name, shape, dtype, path, offset):
+    """Create a data set whose values lie in another file, from an offset on; return it."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    return file.create_dataset(name, shape, dtype, external=[(os.path.abspath(path), offset, size)])
 
 
 @contextlib.contextmanager

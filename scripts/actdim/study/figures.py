@@ -51,6 +51,8 @@ FIGURES = {
 }
 OF_A_STUDY = tuple(name for name, figure in FIGURES.items() if not figure.all_studies)
 
+OF_OWN_ACTIVATIONS = tuple(name for name in OF_A_STUDY if "training" not in FIGURES[name].tables)
+
 
 def figure_files(studies, estimators):
     """Return the files of all figures of studies ({name: Study}) that the estimators suffice for."""

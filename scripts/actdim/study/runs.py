@@ -8,6 +8,7 @@ from actdim.datasets.dataset import check_class_weights, data_set
 from actdim.errors import UserError
 from actdim.models.summary import summarize_model
 from actdim.names import INPUT
+from actdim.study.own_run import OwnRun
 from actdim.study.run_settings import chosen_value, make_run_settings, stated_value
 from actdim.training.settings import RunSettings, run_settings_that_count
 
@@ -15,12 +16,12 @@ LONGEST_NAME = 200  # characters of a name in a path; a file system takes 255, w
 
 
 class Run(NamedTuple):
-    """A setting of the grid with a seed: what is trained once."""
+    """A setting of the grid with a seed: what is trained once, or whose activations lie in files of the user's own."""
 
     study: str
     name: str  # weight_decay~0.001/dropout~0/seed~0
     chosen: dict[str, Any]  # what the name is made of: {"weight_decay": 0.001, "dropout": 0.0, "seed": 0}
-    settings: RunSettings
+    settings: RunSettings | OwnRun  # how it is trained, or the files of its activations
     counted: dict[str, Any]  # see training.settings.run_settings_that_count
 
 
@@ -36,7 +37,7 @@ def make_runs(study, file, where):
         for values in itertools.product(*grid.values(), file.seeds):
             settings = settings_of_point(file, dict(zip([*grid, "seed"], values, strict=True)), where)
             chosen = {**{key: chosen_value(key, settings) for key in keys}, "seed": settings.seed}
-            name = run_name(chosen, where)
+            name = run_name(chosen, f"{where}: grid.")
             if name in runs:
                 raise UserError(f"{where}: grid: item {number} makes the run {name} a second time; write it once")
             runs[name] = Run(study, name, chosen, settings, run_settings_that_count(settings))
@@ -83,8 +84,11 @@ def check_modules(settings, names, where):
 
 
 def run_name(chosen, where):
-    """Return the name of a run, a path: weight_decay~0.001/seed~0; UserError for a value that cannot stand in one."""
-    return "/".join(f"{key}~{value_text(value, f'{where}: grid.{key}')}" for key, value in chosen.items())
+    """Return the name of a run, a path: weight_decay~0.001/seed~0.
+
+    Raises UserError, which begins with `where` and the setting, for a value that cannot stand in a path.
+    """
+    return "/".join(f"{key}~{value_text(value, f'{where}{key}')}" for key, value in chosen.items())
 
 
 def value_text(value, where):
@@ -97,6 +101,5 @@ def value_text(value, where):
     if isinstance(value, int | str) and len(text) <= LONGEST_NAME and re.fullmatch(r"[A-Za-z0-9_.:+-]+", text):
         return text
     raise UserError(
-        f"{where}: a grid value should be a number, or a name of letters, digits and _.:+-, at most {LONGEST_NAME}, "
-        f"not {value!r}"
+        f"{where}: should be a number, or a name of letters, digits and _.:+-, at most {LONGEST_NAME}, not {value!r}"
     )

@@ -1,6 +1,6 @@
-"""The JSON Schemas of a study and of config.yaml, for editors and for the documentation.
+"""The JSON Schemas of studies and of config.yaml, for editors and for the documentation.
 
-    cd scripts && python -m actdim.study.schema    # writes docs/schema/study.json and docs/schema/config.json
+    cd scripts && python -m actdim.study.schema    # writes docs/schema/*.json
 
 They follow from the pydantic models and from the signatures of the registered functions. Where a study may leave a
 required setting of dataset, model or training to its grid, the schema does not require it.
@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from actdim import plugins
 from actdim.study.config import ESTIMATORS, Config
-from actdim.study.study_file import StudyFile
+from actdim.study.study_file import OwnActivationsFile, StudyFile
 from actdim.training.settings import NAMED_SECTIONS, TrainingSection
 from actdim.validation import Settings
 
@@ -30,7 +30,11 @@ def main():
 
 def schema_files():
     """Return {file name: content} of the schemas."""
-    schemas = {"study.json": study_schema(), "config.json": config_schema()}
+    schemas = {
+        "study.json": study_schema(),
+        "own_activations.json": own_activations_schema(),
+        "config.json": config_schema(),
+    }
     return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
 
 
@@ -58,6 +62,12 @@ def study_schema():
         schema["properties"][section] = {"description": schema["properties"][section]["description"], **content}
     first = ("dataset", "model", "training", "grid", "seeds", "checkpoints", "activations", "neighbors")
     return finished(schema, "a study of actdim", first, last="figures")
+
+
+def own_activations_schema():
+    """Return the JSON Schema of the YAML file of a study whose activations are in files of the user's own."""
+    schema, _, _ = schema_with(OwnActivationsFile, [])
+    return finished(schema, "a study of own activations", ("activations", "neighbors"), last="figures")
 
 
 def config_schema():

@@ -28,6 +28,7 @@ ID = f"{RUN}/id/{{estimator}}/{{samples}}/{{layer}}.json"
 MADE_BY = {
     "train": CHECKPOINTS,
     "dump_activations": ACTIVATIONS,
+    "import_activations": ACTIVATIONS,
     "find_neighbors": NEIGHBORS,
     "estimate_id": ID,
     **{measure.rule: f"{RUN}/{measure.path}" for measure in MEASURES.values()},
@@ -72,11 +73,10 @@ def files_of_measure(study, run, measure):
     """Return the result files of a measure of a run: for each checkpoint or set of samples, and each layer."""
     path = f"{RUN}/{measure.path}"
     if not measure.settings:
-        model = study.model_of(run)
-        layers = [model.feeds_classifier] if model.feeds_classifier else []
+        last = study.last_layer_of(run)
         places = {
             "samples": shown_sample_sets(study.activations),
-            "layer": layers if measure.last_layer else list(model.layers),
+            "layer": [last] * bool(last) if measure.last_layer else study.layers_of(run),
         }
     elif settings := getattr(study.measures, measure.name):
         layers = modules_of(run, settings.layers) if "{layer}" in path else [""]

@@ -20,7 +20,7 @@ from actdim.activations.settings import dump_settings
 from actdim.measures.table import MEASURES
 from actdim.names import PCA
 from actdim.plugins import run_functions
-from actdim.provenance import code_digests, digest_of_code, settings_that_count
+from actdim.provenance import code_digests, digest_of, digest_of_code, settings_that_count
 from actdim.study.config import ESTIMATORS
 from actdim.study.stages import planned_digest
 from actdim.study.targets import (
@@ -72,31 +72,40 @@ def jobs_of(studies, config):
 
 def training_jobs(study, run, place):
     """Yield the Job of each stage of a run."""
-    code = code_digests("train.py", *run_functions(run.settings))
     for stage in study.stages:
+        code = code_digests("train.py", *run_functions(run.settings))
         output = CHECKPOINTS.format(**place, until=stage.until)
         settings = {**run.counted, "kept": stage.kept}
         yield Job(study.name, "train", output, settings, code, [planned_digest(run.counted, stage)])
 
 
 def activation_jobs(study, run, place, estimators):
-    """Yield the Job of each dump of a run, of its neighbor lists and of its estimates.
+    """Yield the Job of each file of activations of a run, of its neighbor lists and of its estimates.
 
     estimators: {name: (rule, settings that count, code, params)}.
     """
-    dump_code = code_digests("dump_activations.py", *run_functions(run.settings))
     search_code, search = code_digests("find_neighbors.py"), settings_that_count(study.neighbors)
-    chosen, dtype = study.activations.layers, study.activations.dtype
     for samples in sample_sets(study.activations):
         name, _, split = dump_of(samples)
-        dump, settings = ACTIVATIONS.format(**place, samples=name), dump_settings(split, chosen, dtype)
-        yield Job(study.name, "dump_activations", dump, settings, dump_code, [split, chosen, dtype])
+        yield storing_job(study, run, ACTIVATIONS.format(**place, samples=name), name, split)
         options = search_options(study.neighbors, samples)
         for layer in study.layers_of(run):
             files = {**place, "samples": samples, "layer": layer}
             yield Job(study.name, "find_neighbors", NEIGHBORS.format(**files), search, search_code, [options])
             for estimator, (rule, *how) in estimators.items():
                 yield Job(study.name, rule, ID.format(**files, estimator=estimator), *how)
+
+
+def storing_job(study, run, output, samples, split):
+    """Return the Job of a file of activations: an import of files of the user's own, or a dump of a model's."""
+    if study.has_own_activations:
+        settings = run.settings.counted(samples)
+        code = code_digests("import_activations.py")
+        return Job(study.name, "import_activations", output, settings, code, [digest_of(settings)])
+    chosen, dtype = study.activations.layers, study.activations.dtype
+    settings = dump_settings(split, chosen, dtype)
+    code = code_digests("dump_activations.py", *run_functions(run.settings))
+    return Job(study.name, "dump_activations", output, settings, code, [split, chosen, dtype])
 
 
 def measure_jobs(study, run, config):

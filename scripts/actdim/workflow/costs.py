@@ -22,6 +22,7 @@ from actdim.neighbors.decimation import DIVISORS
 from actdim.provenance import made_by
 from actdim.storage.hdf5 import IN_MEMORY
 from actdim.study.measures import modules_of
+from actdim.study.own_activations import arrays_of_files
 from actdim.study.targets import (
     ACTIVATIONS,
     CHECKPOINTS,
@@ -44,6 +45,7 @@ from actdim.workflow.resources import FLOPS
 START_UP = time.process_time()  # seconds in which this module was imported, with what train and dump_activations import
 OTHER_JOB = 1.0  # seconds of any other job
 HDF5_OVERHEAD = 8_000  # bytes of an HDF5 file besides its data
+READING = 1e9  # bytes a second of files on a local disk (not measured)
 CHECKSUM, LABEL_AND_INDEX = 8, 16  # bytes of each row of activations; of each sample
 
 
@@ -70,6 +72,10 @@ def study_costs(study):
     """Return {path: Cost} of the outputs of a study that cost more than a moment or a few kilobytes."""
     timings, costs = {}, {}
     for run in study.runs.values():
+        costs.update(analysis_costs(study, run))
+        if study.has_own_activations:
+            costs.update(import_costs(study, run))
+            continue
         kind = kind_of(run.settings)
         if kind not in timings:
             timings[kind] = time_run(study, run)
@@ -225,7 +231,7 @@ class SizeOnly(io.RawIOBase):
 
 
 def run_costs(study, run, timings):
-    """Return {path: Cost} of the outputs of a run, without estimates from neighbor lists, which take a moment."""
+    """Return {path: Cost} of a run's trainings, dumps and measures of checkpoints."""
     training, data = run.settings.training, data_set(run.settings.dataset)
     wildcards = {"study": study.name, "run": run.name}
     costs = measure_costs(study, run, timings)
@@ -240,8 +246,28 @@ def run_costs(study, run, timings):
         n = data.sizes[split]
         seconds, size = START_UP + n * timings.dump, n * timings.activations + HDF5_OVERHEAD
         costs[ACTIVATIONS.format(**wildcards, samples=dump)] = Cost(seconds, training.threads, size)
-        groups = data.classes if samples.endswith(BY_CLASS) else 1
-        for layer, features in study.model_of(run).layers.items():
+    return costs
+
+
+def import_costs(study, run):
+    """Return {path: Cost} of the imports of a run's activations, which read all values and copy some of them."""
+    costs, wildcards = {}, {"study": study.name, "run": run.name}
+    for samples, files in run.settings.files.items():
+        arrays = list(arrays_of_files(files).values())
+        seconds = OTHER_JOB + sum(array.bytes_as_floats for array in arrays) / READING
+        copied = sum(array.bytes_as_floats for array in arrays if not array.in_place)
+        size = copied + len(arrays) * CHECKSUM * arrays[0].shape[0] + HDF5_OVERHEAD
+        costs[ACTIVATIONS.format(**wildcards, samples=samples)] = Cost(seconds, 1, size)
+    return costs
+
+
+def analysis_costs(study, run):
+    """Return {path: Cost} of a run's neighbor lists and principal components; other estimates take a moment."""
+    costs, wildcards, shapes = {}, {"study": study.name, "run": run.name}, study.shapes_of(run)
+    for samples in sample_sets(study.activations):
+        n = shapes.sizes[dump_of(samples)[2]]
+        groups = max(1, shapes.classes) if samples.endswith(BY_CLASS) else 1
+        for layer, features in shapes.layers.items():
             of_layer = {**wildcards, "samples": samples, "layer": layer}
             costs[NEIGHBORS.format(**of_layer)] = neighbors_cost(study.neighbors, n, features, groups)
             products = n / groups * n * features if n / groups < features else n * features**2

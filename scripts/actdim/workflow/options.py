@@ -3,7 +3,6 @@
 import json
 import shlex
 
-from actdim.datasets.dataset import data_set
 from actdim.names import BY_CLASS
 from actdim.provenance import settings_that_count
 
@@ -33,7 +32,8 @@ def how_measured(settings):
 def test_samples_options(studies):
     """Return how many samples the validation accuracy of each of {name: Study} rests on, the fewest of any run."""
     fewest = {
-        name: min(data_set(run.settings.dataset).sizes["validation"] for run in study.runs.values())
+        name: min(study.shapes_of(run).sizes["validation"] for run in study.runs.values())
         for name, study in studies.items()
+        if not study.has_own_activations  # their accuracies may be of other samples
     }
     return " ".join(f"--test-samples {shlex.quote(f'{name}={samples}')}" for name, samples in fewest.items())

@@ -13,6 +13,7 @@ import math
 import re
 from typing import NamedTuple
 
+from actdim.activations.array_files import PIECE
 from actdim.activations.limits import BATCH as DUMPED_AT_ONCE
 from actdim.datasets.dataset import data_set, full_data_set
 from actdim.estimators.pca import CHUNK_BYTES as PCA_CHUNK
@@ -25,6 +26,7 @@ from actdim.neighbors import sketch
 from actdim.neighbors.audit import AUDITED
 from actdim.neighbors.exact import CHUNK_BYTES, HELD_BYTES, PRODUCT_BYTES, WORTH_NUMBA
 from actdim.neighbors.matmul import WORTH_TORCH
+from actdim.study.own_run import Shapes
 from actdim.study.runs import Run
 from actdim.study.study import Study
 from actdim.study.targets import dump_of, files_of_measure, sample_sets
@@ -63,22 +65,25 @@ class Workload(NamedTuple):
 
     study: Study
     run: Run
-    sizes: dict[str, int]  # {split: samples}
-    classes: int
-    values: int  # of a sample
-    data: int  # bytes of all samples of the data set, also those that the run leaves out
-    model: ModelSummary
+    shapes: Shapes
     gpu: bool  # whether the job requests a GPU
+    # What only jobs that read the data set need: there are none with activations in files of the user's own.
+    values: int = 0  # of a sample
+    data: int = 0  # bytes of all samples of the data set, also those that the run leaves out
+    model: ModelSummary | None = None
 
 
 def make_workload(study, run, gpu=False):
     """Return the Workload of a Run of a Study."""
+    shapes = study.shapes_of(run)
+    if study.has_own_activations:
+        return Workload(study, run, shapes, gpu)
     data = data_set(run.settings.dataset)
     values = math.prod(data.shape)
     bytes_of_value = 8 if data.vocabulary else 1 if data.mean else 4
     samples = sum(full_data_set(run.settings.dataset).sizes.values())
     data_bytes = bytes_of_value * values * samples
-    return Workload(study, run, data.sizes, data.classes, values, data_bytes, study.model_of(run), gpu)
+    return Workload(study, run, shapes, gpu, values, data_bytes, study.model_of(run))
 
 
 def resource_requests(studies, config, rules_on_gpu):
@@ -122,7 +127,7 @@ def count_rows(studies, estimators):
     for study in studies:
         for run in study.runs.values():
             layers, sets = len(study.layers_of(run)), sample_sets(study.activations)
-            groups = data_set(run.settings.dataset).classes if study.activations.by_class else 1
+            groups = study.shapes_of(run).classes if study.activations.by_class else 1
             rows += layers * len(sets) * groups * (len(estimators) + 1)
             rows += sum(len(stage.evaluated(run.settings.training.evaluate_every)) for stage in study.stages)
             rows += sum(len(files_of_measure(study, run, measure)) for measure in MEASURES.values() if measure.work)
@@ -135,7 +140,7 @@ def train(workload, until):
     Activations are those of a batch and of an evaluation, because memory that a batch has freed is kept in pieces, of
     which an evaluation can use few. A step computes three times as much as a forward pass.
     """
-    model, sizes = workload.model, workload.sizes
+    model, sizes = workload.model, workload.shapes.sizes
     stage, training = workload.study.stage_until(int(until)), workload.run.settings.training
     batch = min(training.batch_size, sizes["train"])
     per_unit = max(1, sizes["train"] // batch) if workload.study.unit == "epochs" else 1
@@ -154,15 +159,21 @@ def dump_activations(workload, samples):
     A batch is there three times: as computed, as stored, and while it is written.
     """
     _, _, split = dump_of(samples)
-    n, features = workload.sizes[split], sum(workload.model.layers.values())
+    n, features = workload.shapes.sizes[split], sum(workload.shapes.layers.values())
     seconds = forward_seconds(workload, n) + 4 * n * features / STORING
     batch = DUMPED_AT_ONCE * (16 * features + 4 * workload.model.largest)
     return request_with_samples(workload, 24 * workload.model.parameters, batch, seconds=seconds)
 
 
+def import_activations(workload, samples):
+    """Request for a piece of a file as stored, as floats and while it is written; torch reads some of the files."""
+    values = workload.shapes.sizes[dump_of(samples)[2]] * sum(workload.shapes.layers.values())
+    return request(TORCH, 4 * PIECE, seconds=8 * values / STORING)
+
+
 def find_neighbors(workload, samples, layer):
     """Request for the costliest of the methods that may run: an exact search may follow an approximate one."""
-    search, n, features = workload.study.neighbors, n_points(workload, samples), workload.model.layers[layer]
+    search, n, features = workload.study.neighbors, n_points(workload, samples), workload.shapes.layers[layer]
     method = neighbors.METHODS[search.method]
     if method is neighbors.auto:
         method = neighbors.fastest_method(n, features)
@@ -171,7 +182,7 @@ def find_neighbors(workload, samples, layer):
     # The scale check searches among half of the points.
     memory.append(2 * n * features + search_memory(neighbors.exact, n // 2, features, 2))
     points_of_class = 4 * n * features if samples.endswith(BY_CLASS) else 0
-    groups = workload.classes if points_of_class else 1
+    groups = workload.shapes.classes if points_of_class else 1
     seconds = max(neighbors.expected_seconds(method, n, features) for method in methods)
     return shared_request(NUMPY, max(memory), points_of_class, seconds=SLOWER * (seconds + 3 * groups))
 
@@ -204,7 +215,7 @@ def estimate_id(workload, samples):
 
 def estimate_null(workload, samples, layer):
     """Request for Gaussian points with as many features as the layer, a search for their neighbors, and an estimate."""
-    n, features = n_points(workload, samples), workload.model.layers[layer]
+    n, features = n_points(workload, samples), workload.shapes.layers[layer]
     draws = min(MOST_DRAWS, max(1, DRAWN_POINTS // n))
     searching = find_neighbors(workload, samples, layer).mem_mb * 1e6 / MARGIN
     seconds = SLOWER * (2 + draws * neighbors.expected_seconds(neighbors.exact, n, features))
@@ -213,14 +224,14 @@ def estimate_null(workload, samples, layer):
 
 def measure_neighborhoods(workload, samples):
     """Request for the lists of all layers, and what two of them have in common."""
-    n, k, layers = n_points(workload, samples), workload.study.neighbors.k, len(workload.model.layers)
-    memory = n * (8 * k * layers + 100 * k + 8 * workload.classes)
+    n, k, layers = n_points(workload, samples), workload.study.neighbors.k, len(workload.shapes.layers)
+    memory = n * (8 * k * layers + 100 * k + 8 * workload.shapes.classes)
     return shared_request(NUMPY, memory, seconds=SLOWER * (2 + 1e-6 * n * k * layers))
 
 
 def estimate_pca(workload, samples, layer):
     """Request for some of the points, and the matrix whose eigenvalues are taken; see estimators/pca.py."""
-    n, features = n_points(workload, samples), workload.model.layers[layer]
+    n, features = n_points(workload, samples), workload.shapes.layers[layer]
     short, long = sorted((n, features))
     chunk = min(4 * n * features, PCA_CHUNK)
     seconds = SLOWER * (1 + 6e-11 * short**2 * (2 * long + 2 * short))
@@ -231,14 +242,23 @@ def take_measure(workload, layer=None, *, measure):
     """Request for the samples, the model, its checkpoint, and the measure's own Work; see measures.work."""
     settings = getattr(workload.study.measures, measure.name)
     model = summarize_model(workload.run.settings, settings.layers) if layer else workload.model
-    work = measure.work(settings, model, workload.sizes, workload.classes, layer)
+    work = measure.work(settings, model, workload.shapes.sizes, workload.shapes.classes, layer)
     seconds = SLOWER * work.flops / FLOPS + forward_seconds(workload, work.passes)
     floor = SHARED_FLOOR if layer else FLOOR
     return request_with_samples(workload, 24 * model.parameters, work.memory, seconds=seconds, floor=floor)
 
 
 MEASURED = {measure.rule: measure for measure in MEASURES.values() if measure.work}
-OF_RUNS = (train, dump_activations, find_neighbors, estimate_id, estimate_pca, estimate_null, measure_neighborhoods)
+OF_RUNS = (
+    train,
+    dump_activations,
+    import_activations,
+    find_neighbors,
+    estimate_id,
+    estimate_pca,
+    estimate_null,
+    measure_neighborhoods,
+)
 JOBS = {job.__name__: job for job in OF_RUNS}
 WILDCARDS = {rule: list(inspect.signature(job).parameters)[1:] for rule, job in JOBS.items()}
 for rule, measure in MEASURED.items():
@@ -264,7 +284,7 @@ def request_with_samples(workload, *memory, seconds, floor=FLOOR):
 def n_points(workload, samples):
     """Return the number of points of a set of samples; also of one by class, because a class may have any size."""
     _, _, split = dump_of(samples)
-    return workload.sizes[split]
+    return workload.shapes.sizes[split]
 
 
 def forward_seconds(workload, samples):

@@ -20,7 +20,7 @@ from actdim.errors import UserError
 
 ARRAY_ENDINGS = (".npy", ".npz", ".pt", ".pth", ".safetensors")
 ENDINGS = (*ARRAY_ENDINGS, ".h5", ".hdf5")
-BFLOAT16 = "bfloat16"  # NumPy has no such type
+BFLOAT16, BITS_OF_BFLOAT16 = "bfloat16", "<u2"  # NumPy has no such type
 FLOATS = tuple(np.dtype(name).str for name in ("float16", "float32", "float64"))
 SAFETENSORS = {
     "F16": "<f2",
@@ -256,28 +256,48 @@ def opened(array, folder=None):
         if suffix in (".pt", ".pth"):
             values = load_tensors(array.path)[array.key]
         elif array.offset is not None:
-            values = mapped(array.path, array, array.offset)
+            values = RowsOfFile(array.path, array, array.offset)
         elif suffix == ".npz":
-            values = unpacked(array, stack.enter_context(tempfile.TemporaryFile(dir=folder)))
+            values = unpacked(array, stack.enter_context(tempfile.NamedTemporaryFile(dir=folder)))
         else:
             file = stack.enter_context(h5py.File(array.path, "r"))
             values = file[array.key]
         yield values
 
 
+class RowsOfFile:
+    """The values of a StoredArray that lie in a file as they are, from an offset on, read by slices of rows.
+
+    Mapping all of them at once would count as memory of the process.
+    """
+
+    def __init__(self, file, array, offset):
+        self.file, self.array, self.offset = file, array, offset
+
+    def __getitem__(self, rows):
+        array = self.array
+        if array.fortran:
+            return np.array(mapped(self.file, array, self.offset)[rows])
+        start, stop, _ = rows.indices(array.shape[0])
+        dtype = np.dtype(BITS_OF_BFLOAT16 if array.dtype == BFLOAT16 else array.dtype)
+        offset = self.offset + start * array.features * dtype.itemsize
+        values = np.fromfile(self.file, dtype, (stop - start) * array.features, offset=offset)
+        return values.reshape(stop - start, *array.shape[1:])
+
+
 def mapped(file, array, offset):
     """Return the values of a StoredArray mapped from a file, in which they begin at an offset; bfloat16 as its bits."""
-    dtype = "<u2" if array.dtype == BFLOAT16 else array.dtype
+    dtype = BITS_OF_BFLOAT16 if array.dtype == BFLOAT16 else array.dtype
     return np.memmap(file, dtype, "r", offset, array.shape, order="F" if array.fortran else "C")
 
 
 def unpacked(array, file):
-    """Return the values of an array in a compressed .npz file, mapped from an open file to which they are unpacked."""
+    """Return the RowsOfFile of an array in a compressed .npz file, which is unpacked to an open file."""
     with zipfile.ZipFile(array.path) as archive, archive.open(f"{array.key}.npy") as stream:
         NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
         shutil.copyfileobj(stream, file, PIECE)
     file.flush()
-    return mapped(file, array, 0)
+    return RowsOfFile(file.name, array, 0)
 
 
 def as_floats(values, dtype):

@@ -175,10 +175,16 @@ def test_a_source_that_changes_after_its_import_is_found(acts):
     values = np.load(acts / "acts/a/fc.npy", mmap_mode="r+")
     values[7, 3] += 1
     values.flush()
-    with open_layer(acts / "x.h5", "fc") as (points, _, _), pytest.raises(UserError, match="checksum mismatch"):
+    with (
+        open_layer(acts / "x.h5", "fc") as (points, _, _),
+        pytest.raises(UserError, match=r"acts/a/fc\.npy: has changed since .*x\.h5"),
+    ):
         points[:]
     (acts / "acts/a/fc.npy").unlink()
-    with open_layer(acts / "x.h5", "fc") as (points, _, _), pytest.raises(UserError, match="cannot be read"):
+    with (
+        open_layer(acts / "x.h5", "fc") as (points, _, _),
+        pytest.raises(UserError, match=r"acts/a/fc\.npy: no such file"),
+    ):
         points[:]
 
 

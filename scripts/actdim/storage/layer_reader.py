@@ -9,6 +9,7 @@ The weights are odd, so a change of any one value changes the checksum; they dif
 The checksum is a sum over columns, so a layer can be read a few columns at a time and still be checked.
 """
 
+import os
 import sys
 
 import numpy as np
@@ -31,6 +32,7 @@ class StoredLayer:
     def __init__(self, path, data, checksums):
         self.path, self.data, self.checksums = path, data, checksums
         self.shape, self.dtype, self.ndim = data.shape, data.dtype, data.ndim
+        self.source = data.external[0][0] if data.external else None  # the file in which the values lie, if another
         self.needs_check = checksums is not None  # until all values were read and found right
 
     def __len__(self):
@@ -56,11 +58,15 @@ class StoredLayer:
         try:
             return function()
         except OSError as error:
+            if self.source and not os.path.exists(self.source):
+                raise UserError(f"{self.source}: no such file, and {self.path} refers to its values") from None
             raise reading_error(f"{self.path}: {self.data.name}", error, self.checksums is not None) from None
 
     def check(self, checksums, rows=np.s_[:]):
         """Raise UserError where checksums, over all columns, of some rows differ from those stored."""
         if not np.array_equal(checksums, np.atleast_1d(self.checksums[rows])):
+            if self.source:
+                raise UserError(f"{self.source}: has changed since {self.path} was made of it; run snakemake again")
             raise UserError(f"{self.path}: {self.data.name} is corrupt: checksum mismatch; {REMAKE}")
         if isinstance(rows, slice) and rows == np.s_[:]:
             self.needs_check = False

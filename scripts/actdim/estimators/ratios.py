@@ -43,10 +43,15 @@ def log_ratios(distances, n1=1):
     if distances.shape[1] < 2 * n1:
         raise NoEstimate("fewer than two neighbors a point")
     r1, r2 = distances[:, n1 - 1].astype(np.float64), distances[:, 2 * n1 - 1].astype(np.float64)
-    usable = (r1 > 0) & np.isfinite(r2)
+    usable = is_usable(distances, n1)
     ratios = np.log(r2[usable] / r1[usable])
     require_points(len(ratios))
     return ratios, int((~usable).sum())
+
+
+def is_usable(distances, n1=1):
+    """Return which points log_ratios uses, (n,)."""
+    return (distances[:, n1 - 1] > 0) & np.isfinite(distances[:, 2 * n1 - 1])
 
 
 def estimates_on_subsets(decimated, estimator):

@@ -56,7 +56,7 @@ onstart:
 
 onsuccess:
     if any(job.rule.name == "all" for job in workflow.dag.jobs):
-        for line in handlers.missing_values("results/tables"):
+        for line in handlers.remarks("results/tables"):
             logger.warning(line)
         logger.info("Complete: results/tables, results/figures; the report is results/report.html.")
 

@@ -10,6 +10,7 @@ from actdim.storage.json_files import write_json
 from actdim.tables.columns import CHECKPOINT_METRICS
 from actdim.tables.correlations import correlate, correlations_table
 from actdim.tables.id import id_table
+from actdim.tables.missing import describe_copies
 from actdim.tables.summary import summary_table
 from actdim.tables.sweeps import combinations, sweeps
 from programs import run_program
@@ -165,6 +166,17 @@ def test_missing_values_are_empty_and_harm_no_other():
     assert summary.query("weight_decay != 0.01").llid.notna().all()
     table = correlations_table(summary, settings)
     assert table.query("sweep == 'weight_decay' and y == 'llid'").iloc[0].n == 4
+
+
+def test_copies_are_told_by_study(tmp_path):
+    rows = [("x", "a", 10, 0), ("x", "b", 8, 2), ("x", "c", 9, 1), ("y", "a", 10, 0), ("y", "pca", 10, None)]
+    table = pd.DataFrame(rows, columns=["study", "layer", "n_points", "n_copies"])
+    table.assign(checkpoint=4, estimator="twonn").to_csv(tmp_path / "id.csv", index=False)
+    (line,) = describe_copies(tmp_path)
+    assert line == (
+        "x: exact copies of points are left out of the ID, layer b c, estimator twonn, checkpoint 4: "
+        "up to 2 of 10 points, layer b at 4; the column `n_copies` of id.csv counts them"
+    )
 
 
 def test_training_samples_classes_and_fewer_points():

@@ -150,6 +150,12 @@ def test_the_run_ends_with_what_is_missing(odd):
     assert len(lines) < 30
 
 
+def test_the_run_ends_with_the_copies(odd):
+    (line,) = [line for line in (odd.folder / "stderr").read_text().splitlines() if "exact copies" in line]
+    assert line.startswith("tiny: exact copies of points are left out of the ID, layer ")
+    assert "up to 890 of 900 points, layer few at " in line
+
+
 def missing_values(stderr):
     """Return the lines in which Snakemake reports missing values."""
     lines = stderr.splitlines()

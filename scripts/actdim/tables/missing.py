@@ -1,4 +1,4 @@
-"""Which values the tables lack and why: a line for each kind of reason, with how many rows and where."""
+"""What a run ends with: which values the tables lack and why, and which points the estimates leave out as copies."""
 
 import re
 from pathlib import Path
@@ -23,6 +23,20 @@ def describe_missing(folder):
             count = f"{rows.index.nunique()} of {(table['study'] == study).sum()} rows of {name}.csv"
             lines.append(f"{study}: {count}{place_text(rows)}: {reason_text(rows)}")
     return ["Some values are missing; the column `reason` says why:", *lines] if lines else []
+
+
+def describe_copies(folder):
+    """Return a line for each study with exact copies of points, which estimates leave out; see neighbors/copies.py."""
+    table = read_csv(Path(folder) / "id.csv", "study", "layer", "checkpoint", "n_points", "n_copies")
+    lines = []
+    for study, rows in table[table["n_copies"] > 0].groupby("study", sort=False):
+        most = rows.loc[rows["n_copies"].idxmax()]
+        count = f"{most['n_copies']:.0f} of {most['n_copies'] + most['n_points']:.0f} points"
+        lines.append(
+            f"{study}: exact copies of points are left out of the ID{place_text(rows)}: up to {count}, "
+            f"layer {most['layer']} at {most['checkpoint']}; the column `n_copies` of id.csv counts them"
+        )
+    return lines
 
 
 def without_numbers(reason):

@@ -31,12 +31,13 @@ def show_time_left(log_handlers):
             handler.progress.speed_estimate_period = 3600  # seconds to look back; more than the longest jobs take
 
 
-def missing_values(folder):
-    """Return what the tables in a folder say of their missing values, as lines."""
-    from actdim.tables.missing import describe_missing  # imported here because importing pandas takes a second
+def remarks(folder):
+    """Return what the tables in a folder leave out or lack, as lines."""
+    # imported here because importing pandas takes a second
+    from actdim.tables.missing import describe_copies, describe_missing
 
     try:
-        return describe_missing(folder)
+        return [*describe_copies(folder), *describe_missing(folder)]
     except UserError as mistake:  # a table that the user has changed
         return [str(mistake)]
 

@@ -6,11 +6,13 @@ import h5py
 import numpy as np
 import pytest
 from actdim.estimators import gride, mle, pca, spectrum, twonn, twonn_fit
-from actdim.estimators.ratios import NoEstimate
+from actdim.estimators.ratios import MAX_TIES, NoEstimate
 from actdim.neighbors import decimation
+from actdim.neighbors.copies import find_distinct_neighbors
 from actdim.neighbors.search import find_neighbors
 from actdim.storage.neighbor_lists import NeighborLists
 from scipy import optimize, stats
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
@@ -332,6 +334,46 @@ def test_discrete_data_have_no_estimate(estimator, points):
 def test_float32_and_float16_do_not_make_continuous_data_discrete(estimator):
     for kind in (np.float32, np.float16):
         assert estimator(lists(gaussian(2000, 10, 64).astype(kind)))["id"] == pytest.approx(9.5, rel=0.1)
+
+
+def digits(levels):
+    """Return scikit-learn's images of digits, 64 pixels, with so many gray levels."""
+    return np.round(load_digits().data / 16 * (levels - 1))
+
+
+DISCRETE = {
+    "a Gaussian rounded to steps of 0.5": np.round(2 * np.random.default_rng(0).normal(size=(1800, 4))) / 2,
+    "random bits": np.random.default_rng(0).integers(2, size=(1800, 64)).astype(float),
+    "black and white images": digits(2),
+    "images of four gray levels": digits(4),
+    "images of nine gray levels": digits(9),
+}
+
+
+@pytest.mark.parametrize("share", [1, 2, 4])
+@pytest.mark.parametrize("method", ["exact", "pynndescent"])
+@pytest.mark.parametrize("name", DISCRETE)
+def test_discrete_data_are_found_by_each_search_at_each_size(name, method, share):
+    points = DISCRETE[name][::share]
+    _, points, indices, distances, _ = find_distinct_neighbors(points, method, 32)
+    found = NeighborLists(distances, indices, decimation.decimate(points, indices, distances))
+    for estimator in ESTIMATORS.values():
+        with pytest.raises(NoEstimate, match="the data are discrete"):
+            estimator(found)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 10, 20, 50])
+@pytest.mark.parametrize(
+    ("n", "features"), [(500, 300), (2000, 300), pytest.param(10_000, 1100, marks=pytest.mark.slow)]
+)
+def test_float16_makes_no_continuous_layer_discrete(n, features, d):
+    """Ties stay below a fifth of the limit; without rounding they would be d 2^-23 of the points. Few become copies."""
+    if (n, d) == (10_000, 1):
+        pytest.skip("float16 moves these neighbors past each other, so such a layer is float32")
+    points = gaussian(n, d, features).astype(np.float16)
+    _, _, _, distances, report = find_distinct_neighbors(points, "exact", 2)
+    assert report["n_copies"] <= (n / 1000 if d == 1 else 0)
+    assert np.count_nonzero(distances[:, 0] == distances[:, 1]) <= MAX_TIES * n / 5
 
 
 @pytest.mark.parametrize("n1", [1, 2])

@@ -44,18 +44,18 @@ def main():
     config, studies = load_config_and_studies(read_set(arguments.config))
     planned = planned_files(arguments.config)
     costs = {path: cost for study in studies.values() for path, cost in study_costs(study).items()}
-    of_job = Counter(log for _, _, log, _ in planned)  # the number of outputs of the job with a log
+    of_job = Counter(job_of(rule, path) for path, rule, _ in planned)  # the number of outputs of each job
     request_for = resource_requests(studies, config, arguments.gpu)
     outputs = [
         Output(
             rule,
             path,
             pending,
-            share=1 / of_job[log],
-            cost=costs.get(path, Cost(OTHER_JOB / of_job[log], 1, 0)),
+            share=1 / of_job[job_of(rule, path)],
+            cost=costs.get(path, Cost(OTHER_JOB / of_job[job_of(rule, path)], 1, 0)),
             request=request_for(rule, wildcards_of(rule, path) if rule in MADE_BY else {}),
         )
-        for path, rule, log, pending in planned
+        for path, rule, pending in planned
     ]
     print_rules(outputs)
     print_studies(outputs, studies)
@@ -64,17 +64,23 @@ def main():
 
 
 def planned_files(config):
-    """Return (path, rule, log of the job, whether Snakemake would make it now) of every file in Snakemake's plan."""
+    """Return (path, rule, whether Snakemake would make it now) of every file in Snakemake's plan."""
     options = ["--summary", "--nolock", "--replace-workflow-config", "--config", *config]
     command = ["snakemake", "--snakefile", WORKFLOW / "Snakefile", *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"Snakemake cannot plan: {done.stderr.strip().splitlines()[-1]}")
     header, *rows = (line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
-    path, rule, log, plan = map(header.index, ("output_file", "rule", "log-file(s)", "plan"))
-    return [
-        (row[path], row[rule].removesuffix("_for_a_while"), row[log], row[plan] == "update pending") for row in rows
-    ]
+    path, rule, plan = map(header.index, ("output_file", "rule", "plan"))
+    return [(row[path], row[rule].removesuffix("_for_a_while"), row[plan] == "update pending") for row in rows]
+
+
+def job_of(rule, path):
+    """Return what the outputs of a job have in common: of tables their rule, of a figure the path without its ending.
+
+    Snakemake does not say which outputs one job makes.
+    """
+    return rule if rule.startswith("tabulate_") else str(Path(path).with_suffix(""))
 
 
 def print_rules(outputs):

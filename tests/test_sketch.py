@@ -8,8 +8,8 @@ from actdim.neighbors import exact, kernels, sketch
 from actdim.neighbors import search as neighbors
 from actdim.neighbors.search import find_neighbors
 from actdim.neighbors.sketch import Plan, nearest_in_sketch, without_itself
-from actdim.storage.activations_file import open_layer, seal_rows
-from actdim.storage.hdf5 import FORMAT, note, seal
+from actdim.storage.activations_file import open_layer, write_row_checksums
+from actdim.storage.hdf5 import FORMAT, write_attributes, write_checksum
 from actdim.storage.layer_reader import row_checksums
 from sklearn.neighbors import NearestNeighbors
 
@@ -145,11 +145,11 @@ def test_a_corrupt_file_is_found(tmp_path):
     points = activations(600, 2000, 5)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         data = file.create_dataset("layers/x", data=points)
-        seal_rows(data, row_checksums(points))
+        write_row_checksums(data, row_checksums(points))
         file["labels"] = np.zeros(600)
-        seal(file["labels"], np.zeros(600))
-        note(file, {"format": FORMAT})
-        seal(file)
+        write_checksum(file["labels"], np.zeros(600))
+        write_attributes(file, {"format": FORMAT})
+        write_checksum(file)
     with open_layer(tmp_path / "a.h5", "x") as (stored, _, _):
         assert find_neighbors(stored, "sketch", 5)[2]["search"] == "sketch"
     with h5py.File(tmp_path / "a.h5", "r+") as file:

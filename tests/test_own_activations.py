@@ -199,6 +199,8 @@ def save_csv(text):
         ({"layers": ["fc2"]}, None, "no file that matches .* is of these layers; .* layer: conv, fc"),
         ({"files": "acts/{model}/{layer}.txt"}, None, "should end in .npy, .npz"),
         ({"files": "acts/{depth}/{layer}.npy"}, None, "{depth} is a column of the tables already"),
+        ({"files": "acts/{llid}/{layer}.npy"}, None, "{llid} is a column of the tables already"),
+        ({"files": "acts/{model,[}/{layer}.npy"}, None, "its regular expression is wrong: unterminated"),
         ({"files": "acts/{at}/{layer}.npy"}, None, "{at} is 'a'; should be 0, 1, 2"),
         ({}, lambda folder: (folder / "acts/b/fc.npy").unlink(), "model~b/seed~0 .*: no file of layer fc"),
         (

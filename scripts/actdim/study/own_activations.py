@@ -15,6 +15,7 @@ import numpy as np
 from actdim.activations.array_files import ENDINGS, list_arrays, only_array, require_points
 from actdim.activations.imported import read_labels
 from actdim.errors import UserError
+from actdim.measures.table import MEASURES
 from actdim.names import INPUT
 from actdim.storage.watched_files import files_below
 from actdim.study.own_run import OwnFiles, OwnRun, Shapes
@@ -26,7 +27,12 @@ WILDCARD = re.compile(r"\{\s*(\w+)\s*(?:,\s*((?:[^{}]+|\{\d+(?:,\d*)?\})*))?\}")
 OF_FILES = ("layer", "at", "split")  # wildcards that are no settings of a run
 SPLITS = ("validation", "train")
 METRICS = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
-RESERVED = ("study", "checkpoint", "estimator", "depth", "id", "class", "reason", *METRICS)  # columns of the tables
+COLUMNS = (  # of the tables, which no setting may have
+    *("study", "checkpoint", "estimator", "depth", "class", "reason", "generalization_gap", "weight_norm", *METRICS),
+    *("id", "low", "high", "n_points", "n_dropped", "recall", "recall_k", "n_copies"),
+    *("llid", "llid_low", "llid_high", "pid", "pid_layer", "pid_over_llid"),
+    *(column for measure in MEASURES.values() for column in measure.columns),
+)
 SHOWN = 5  # names in a message
 
 
@@ -105,7 +111,7 @@ def find_files(activations, where):
     """Return the Matches of a study's `files`, sorted. Raises UserError where there are none."""
     pattern = activations.files
     names = [name for name, _ in WILDCARD.findall(pattern)]
-    if taken := [name for name in names if name in RESERVED]:
+    if taken := [name for name in names if name in COLUMNS]:
         raise UserError(f"{where}: {{{taken[0]}}} is a column of the tables already; give the wildcard another name")
     if Path(pattern).suffix not in ENDINGS:
         raise UserError(f"{where}: {pattern}: should end in {', '.join(ENDINGS)}")
@@ -132,7 +138,10 @@ def match_files(pattern, expressions=None):
         expression += re.escape(pattern[end : wildcard.start()]) + group
         end = wildcard.end()
         seen.add(name)
-    expression = re.compile(expression + re.escape(pattern[end:]))
+    try:
+        expression = re.compile(expression + re.escape(pattern[end:]))
+    except re.error as error:
+        raise UserError(f"activations.files: {pattern}: its regular expression is wrong: {error}") from None
     folder = os.path.dirname(pattern.partition("{")[0])
     paths = [pattern] if not seen else files_below(folder or ".") if os.path.isdir(folder or ".") else []
     paths = [path if folder else os.path.relpath(path) for path in paths if os.path.exists(path)]

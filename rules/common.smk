@@ -40,6 +40,7 @@ from actdim.workflow import checked_config, handlers
 from actdim.workflow.changes import jobs_of, reasons_to_run_again
 from actdim.workflow.memory import lacking_memory, memory_of_machine
 from actdim.workflow.options import measure_options, search_options, set_options, test_samples_options
+from actdim.workflow.records import open_records
 from actdim.workflow.resources import JOBS, resource_requests
 
 # Snakemake keeps nearly all objects that it makes for a job; garbage collection took a third of the planning time.
@@ -230,7 +231,7 @@ def is_deleted_after_use(job):
 
 if workflow.is_main_process:
     jobs = jobs_of(STUDIES, CONFIG)
-    lines = reasons_to_run_again(jobs)
+    lines = reasons_to_run_again(jobs, open_records(workflow.workflow_settings))
     if workflow.resource_settings.nodes is None:  # on a cluster it is the number of submissions at once
         to_check = [job for job in jobs if "mem_mb" not in set_resources(job.rule) and not is_deleted_after_use(job)]
         lines += lacking_memory(to_check, REQUEST_FOR, memory_of_machine())

@@ -345,6 +345,16 @@ def test_results_say_themselves_what_made_them(done):
     assert done.planned() == {}
 
 
+def test_records_that_are_not_known(done):
+    """Those of another version, or in a database: changes are told, and how to run the jobs again."""
+    edit(done, "scripts/actdim/workflow/records.py", 'KNOWN_VERSION = "9.27."', 'KNOWN_VERSION = "9.0."')
+    done.write(estimators={"twonn": {"fraction": 0.8}})
+    told = done.snakemake("-n", "--quiet").stderr
+    assert "tiny: estimate_id runs again for 9 results: fraction is 0.8 and was its default" in told
+    assert "snakemake --forcerun RULE" in told
+    assert "--forcerun" not in done.snakemake("-n", "--quiet", "--config", "estimators={twonn: {}}").stderr
+
+
 def test_a_harmless_change_is_recorded_by_touch(done):
     edit(done, "scripts/actdim/models/mlp.py", "nn.ReLU()", "nn.ReLU(inplace=False)")
     assert done.planned()["train"] == 3

@@ -40,9 +40,9 @@ def summarize_model(settings, layers):
     """
     data, model = data_set(settings.dataset), settings.model.model_dump(mode="json")
     code = code_digest("dump_activations.py", *plugins.run_functions(settings))
-    libraries = version("torch"), version("torchvision")
     files = content_digests({"dataset": settings.dataset, "model": settings.model})
-    subject = [model, data.shape, data.classes, data.vocabulary, layers, code, files, libraries, ModelSummary._fields]
+    kind = data.shape, data.classes, data.vocabulary
+    subject = [model, *kind, layers, code, files, versions_of_libraries(), ModelSummary._fields]
     cached = CACHE / f"{digest_of(subject)}.json"
     with contextlib.suppress(UserError):  # missing or corrupt
         return ModelSummary(**read_json(cached))
@@ -50,6 +50,12 @@ def summarize_model(settings, layers):
     with contextlib.suppress(UserError):  # another Snakemake is writing the same file
         write_json(cached, summary._asdict())
     return summary
+
+
+@functools.cache  # finding a version takes half a millisecond
+def versions_of_libraries():
+    """Return the versions of the libraries on which a ModelSummary depends."""
+    return version("torch"), version("torchvision")
 
 
 @functools.cache

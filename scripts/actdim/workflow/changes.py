@@ -6,21 +6,18 @@ a record of a result, that record decides, because `snakemake --touch` notes in 
 """
 
 import contextlib
-import functools
 import json
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import h5py
-from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
-from snakemake.persistence.file import FilePersistence
 
 from actdim.activations.settings import dump_settings
 from actdim.measures.table import MEASURES
 from actdim.names import PCA
 from actdim.plugins import run_functions
-from actdim.provenance import code_digests, digest_of, digest_of_code, settings_that_count
+from actdim.provenance import code_digests, digest_of, settings_that_count
 from actdim.study.config import ESTIMATORS
 from actdim.study.stages import planned_digest
 from actdim.study.targets import (
@@ -35,9 +32,12 @@ from actdim.study.targets import (
 )
 from actdim.workflow.options import how_measured, measure_options, search_options, set_options
 
-OTHER_PARAMS = ["made by other settings or code"]
 NOTED = Path(".snakemake/noted_by_actdim.txt")
 SHOWN = 3  # differences in a line
+UNKNOWN_RECORDS = (
+    "The records of this version or backend of Snakemake are not known here: it may not run all of these again; to run "
+    "all results of a rule again, name it: snakemake --forcerun RULE"
+)
 
 
 class Job(NamedTuple):
@@ -127,51 +127,34 @@ def measure_jobs(study, run, config):
             yield Job(study.name, measure.rule, output, counted, code, params)
 
 
-def reasons_to_run_again(jobs):
-    """Return lines that say why results are made again, and have Snakemake rerun those that it has no record of."""
-    counts, noted = Counter(), read_noted()
+def reasons_to_run_again(jobs, records):
+    """Return lines that say why results are made again, and have Snakemake rerun those that it has no record of.
+
+    records: Snakemake's Records, or None where they are not known; then a line says what to do.
+    """
+    counts, noted = Counter(), read_noted() if records else set()
     for job in jobs:
         made_by = read_made_by(job.output)
         differences = list(differing(made_by, job)) if made_by else []
-        if not differences:
-            if job.output in noted:  # made again since, or the settings were changed back
-                forget_other_params(job.output)
-                noted.remove(job.output)
-            continue
-        record = snakemake_records()._read_record(job.output)
-        if record is None:
-            note_other_params(job.output)
+        if records and not differences and job.output in noted:  # made again since, or the settings were changed back
+            records.forget_other_params(job.output)
+            noted.remove(job.output)
+        elif records and differences and not records.has(job.output):
+            records.note_other_params(job.output)
             noted.add(job.output)
-        elif {repr(param) for param in [*job.params, digest_of_code(job.code)]} <= set(record.params or []):
-            continue  # `snakemake --touch` has noted that it is harmless
-        counts[job.study, job.rule, in_words(differences)] += 1
-    if noted or NOTED.exists():
+        elif records and differences and records.state(job):
+            continue  # it is harmless: `snakemake --touch` has recorded it
+        if differences:
+            counts[job.study, job.rule, in_words(differences)] += 1
+    if noted or (records and NOTED.exists()):
         NOTED.write_text("".join(f"{output}\n" for output in sorted(noted)))
-    return [line(*key, count) for key, count in counts.items()]
+    lines = [line(*key, count) for key, count in counts.items()]
+    return lines if records or not lines else [*lines, UNKNOWN_RECORDS]
 
 
 def read_noted():
-    """Return the outputs for which `note_other_params` has written a record."""
+    """Return the outputs of which Snakemake had no record, and for which `note_other_params` has written one."""
     return set(NOTED.read_text().splitlines()) if NOTED.exists() else set()
-
-
-def note_other_params(output):
-    """Note in Snakemake's records that an output was made with parameters that no job has now."""
-    record = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, params=OTHER_PARAMS)
-    snakemake_records()._write_record(output, record)
-
-
-def forget_other_params(output):
-    """Remove from Snakemake's records what `note_other_params` wrote, if it is still there."""
-    record = snakemake_records()._read_record(output)
-    if record and record.params == OTHER_PARAMS:
-        snakemake_records()._delete_record(output)
-
-
-@functools.cache
-def snakemake_records():
-    """Return Snakemake's records of the working directory."""
-    return FilePersistence(path=Path(".snakemake").absolute())
 
 
 def read_made_by(output):

@@ -11,9 +11,12 @@ if not Path(folder).is_absolute():
     sys.exit(
         f"actdim: {folder}: Snakemake does not fetch programs; clone the repository, and name the clone's Snakefile"
     )
-sys.path.append(f"{folder}/scripts")
+sys.path.insert(0, f"{folder}/scripts")  # before an installed actdim, which may be of another version
 
-from actdim.folders import find_file
+from actdim.folders import WORKFLOW, find_file
+
+if not WORKFLOW.samefile(folder):
+    sys.exit(f"actdim: {WORKFLOW} and {folder} cannot be used in one workflow; use one of them")
 
 
 configfile: str(find_file("config.yaml"))

@@ -168,7 +168,7 @@ def by_class(wildcards):
 
 
 def table_in_report(name):
-    """A table as an output that the report shows."""
+    """Return a table as an output that the report shows."""
     return report(
         f"results/tables/{name}.csv",
         caption=f"../report/{name}_table.rst",
@@ -183,7 +183,7 @@ def config_options():
     return " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in checked.items())
 
 
-def of_all_classes(wildcards):
+def estimates_of_run(wildcards):
     """Return the estimates of a run, without those by class."""
     activations = STUDIES[wildcards.study].activations
     return expand(

@@ -22,9 +22,9 @@ for measure in [measure for measure in MEASURES.values() if measure.settings]:
         resources:
             **memory_and_time(measure.rule),
         params:
+            program=program(f"{measure.rule}.py"),
             file=checkpoint_file,
             expect=expect_of,
-            program=program(f"{measure.rule}.py"),
             options=measure_options_of(measure),
             code=code_of_run(f"{measure.rule}.py"),
         message:

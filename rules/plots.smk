@@ -41,8 +41,8 @@ for figure in FIGURES.values():
         resources:
             **memory_and_time(f"plot_{figure.name}"),
         params:
-            estimator=figure.estimator_of(CONFIG.estimators),
             program=program(f"plot_{figure.name}.py"),
+            estimator=figure.estimator_of(CONFIG.estimators),  # Snakemake does not record options, which need the input
             options=figure_options(figure),
             code=code_digest(f"plot_{figure.name}.py"),
         message:

@@ -108,7 +108,7 @@ rule tabulate_generalization:
     message:
         "Judging how well all measures predict generalization."
     shell:
-        "{params.program} --measures {input.measures} {params.options}" " --output {output.generalization} > {log} 2>&1"
+        "{params.program} --measures {input.measures} {params.options} --output {output.generalization} > {log} 2>&1"
 
 
 rule tabulate_predictors:

@@ -10,7 +10,7 @@ EVENTS = [
 rule write_events:
     input:
         checkpoints=lambda w: checkpoint_folders(STUDIES[w.study], [w.run]),
-        ids=of_all_classes,
+        ids=estimates_of_run,
     output:
         events=EVENT_FILE,
     log:

@@ -59,6 +59,14 @@ def test_the_workflows_own_studies_in_an_empty_folder(project, tmp_path):
     assert "train" in listed
 
 
+def test_an_installed_library_does_not_matter(project, tmp_path):
+    """It may be of another version: `pip install .` is for notebooks."""
+    (tmp_path / "installed/actdim").mkdir(parents=True)
+    (tmp_path / "installed/actdim/__init__.py").write_text("raise ImportError('another version')\n")
+    done = project.run("env", f"PYTHONPATH={tmp_path / 'installed'}", "snakemake", "-n", "--quiet")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_module_with_a_prefix_is_refused(project, tmp_path):
     (tmp_path / "Snakefile").write_text(
         OTHER_SNAKEFILE.replace("a clone", "project")

@@ -361,3 +361,5 @@ def test_a_harmless_change_is_recorded_by_touch(done):
     done.snakemake("--touch")
     assert done.planned() == {}
     assert "runs again" not in done.snakemake("-n", "--quiet").stderr
+    shutil.rmtree(done.folder / ".snakemake")  # which has the record
+    assert done.planned()["train"] == 3

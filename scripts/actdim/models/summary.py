@@ -153,7 +153,8 @@ def called_near(model, inputs, name):
     for handle in handles:
         handle.remove()
     names = sorted(set(called), key=lambda other: (other.count("."), called.index(other)))
-    near = [other for other in names if other.startswith(f"{name}.")][:3]
+    parts = [other for other in names if other.startswith(f"{name}.")]
+    near = [part for part in parts if part.count(".") == parts[0].count(".")][:3]
     near = near or [other for other in names if other and name.startswith(f"{other}.")][-1:]
     return " or ".join(near or [other for other in names if other][:3])
 

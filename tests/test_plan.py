@@ -74,7 +74,7 @@ def test_after_a_change(done):
 def test_the_most_that_jobs_ask_for(project):
     study = copy.deepcopy(STUDY) | {"model": {"name": "mlp", "width": 2000}}
     study["training"] |= {"batch_size": 2}
-    study["grid"], study["training"]["epochs"] = [{}], 400
+    study["grid"], study["training"]["epochs"] = [{}], 6000
     project.write(study | {"figures": ["id_over_depth"]})
     text, _, _ = planned(project)
     shown = {rule: (float(memory), time) for rule, memory, time in re.findall(ASKED, text, re.M)}
@@ -86,7 +86,7 @@ def test_the_most_that_jobs_ask_for(project):
     assert shown["train"][0] > shown["find_neighbors"][0]
     assert shown["train"][1] != shown["find_neighbors"][1]
     hours = {rule: float(value) for rule, value in re.findall(r"^(\w+) +\d+ +\d+ +([\d.]+)", text, re.M)}
-    assert hours["train"] > 0.9 * hours["total"], "400 epochs of a wide network; nothing else computes for long"
+    assert hours["train"] > 0.9 * hours["total"], "6,000 epochs of a wide network; nothing else computes for long"
 
 
 def test_a_disk_that_is_too_small(project):

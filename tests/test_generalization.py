@@ -582,7 +582,7 @@ MISTAKES = {
         {"seed": [0, 1] * 17 + [1, 1]},
         "lines 36 and 37: the same run twice (study made, lr 0.001, width 32, norm layer, seed 1",
     ),
-    "no study": (["--measure", "measure", "--target", "gap"], {"study": ["a", None] * 18}, "line 3: no study"),
+    "no study": (["--measure", "measure", "--target", "gap"], {"study": ["a", None] * 18}, "line 3: study is empty"),
     "samples": (
         ["--measure", "measure", "--target", "gap", "--test-samples", "digits=9"],
         {},
@@ -614,7 +614,7 @@ def test_mistakes_are_one_line(options, changed, expected, tmp_path, monkeypatch
 def test_empty_tables_and_tables_without_study(tmp_path, monkeypatch, capsys):
     runs_of().head(0).to_csv(tmp_path / "runs.csv", index=False)
     assert run_program(tmp_path, monkeypatch, "--measure", "measure", "--target", "gap") == 1
-    assert "runs.csv: no rows" in capsys.readouterr().err
+    assert "runs.csv: has no rows" in capsys.readouterr().err
     runs_of().drop(columns="study").to_csv(tmp_path / "runs.csv", index=False)
     assert run_program(tmp_path, monkeypatch, "--measure", "measure", "--target", "gap") == 1
     assert "runs.csv: has no column study" in capsys.readouterr().err

@@ -1,11 +1,12 @@
 """Compiled code that numba keeps on disk, made safe against a missing, a read-only and a corrupt cache.
 
-numba ends a program where no folder for the cache can be written, where a file of the cache is cut or is no pickle, and
-where the cache cannot be written. Code with a changed byte it runs. And where two processes save code of the same
-function for different types at once, both take the same name of a file, so that one type can get the other's code.
+By itself, numba raises an error where no folder for the cache can be written, where a file of the cache is truncated or
+no pickle, and where writing to the cache fails. It runs code in which a byte has changed. And where two processes save
+code of the same function for different types at once, both write a file of the same name, so that one type can get the
+other's code.
 
-Here each file carries a checksum, files get names of their own, and what cannot be read is compiled again. These
-changes reach into what is private to numba, so they are made only to the releases that they were tested with.
+Here each file has a checksum and a unique name, and code that cannot be read is compiled again. This changes private
+parts of numba, so it is done only to the releases that it was tested with.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ DIGEST = 32  # bytes of SHA-256
 
 
 def make_cache_safe(numba):
-    """Change numba, a module of a known release, as described above, if that was not done before."""
+    """Change numba, the module, as described above, if its release is known and that was not done before."""
     from numba.core import caching
 
     if numba.__version__ not in KNOWN_RELEASES or hasattr(caching.IndexDataCacheFile, "is_checked"):
@@ -57,7 +58,7 @@ def make_cache_safe(numba):
             return super()._load_data(name)
 
     class NoFolderLocator(caching.UserWideCacheLocator):
-        """Stands in where no folder can be written: nothing is found there, and nothing is kept."""
+        """Finds and keeps nothing, where no folder can be written."""
 
         def get_cache_path(self):
             return NO_FOLDER

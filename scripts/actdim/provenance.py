@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from actdim.folders import SCRIPTS, own_folders
 
-# Modules and packages that cannot change a number, and why. Neither do they count nor what they alone import.
+# Modules and packages that cannot change a number, and why. What only they import does not count either.
 NOT_COUNTED = {
     "errors": "exceptions without behavior",
     "folders": "finds files, whose content counts by itself",
@@ -68,8 +68,8 @@ def digest_of_code(digests):
 def code_digests(program, *entries):
     """Return {module: digest} of a program in scripts/, the library modules that count, and `entries`.
 
-    entries: module:function that the program finds by name at run time (registry.MODELS["resnet18"], ...); the
-    what a user's own modules import from the user's folders counts too; see folders.py.
+    entries: module:function that the program finds by name at run time (registry.MODELS["resnet18"], ...). What a
+    user's own modules import from the user's folders counts too; see folders.py.
     """
     modules = [entry.partition(":")[0] for entry in entries]
     files = [SCRIPTS / program, *filter(None, map(module_file, modules))]

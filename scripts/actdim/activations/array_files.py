@@ -165,7 +165,7 @@ def arrays_of_safetensors(path):
 
 
 def arrays_of_hdf5(path):
-    """Return {name: StoredArray} of an HDF5 file: of /layers/<name>, and of data sets beside it."""
+    """Return {name: StoredArray} of an HDF5 file: of /layers/<name> and of /<name>."""
     arrays = {}
     with h5py.File(path, "r") as file:
         for place in ("", "layers/"):

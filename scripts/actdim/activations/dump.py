@@ -29,8 +29,8 @@ def dump(path, model, samples, index, layers, attributes, float32=False):
     attributes: of the file; float32: store all layers as float32.
     The file has /layers/<layer> (n, features), with the attributes shape (of one sample), depth and feeds_classifier;
     /labels, /logits, /sample_index; and under /checksums the row checksums of every layer and of the logits. A layer is
-    float16, unless it is narrow, or rounding is not small beside its spread (float16.py) or beside the distances to
-    nearest neighbors (rounding.py): then it is float32.
+    float32 if it is narrow, or if rounding is not small compared with its spread (float16.py) or with the distances to
+    the nearest neighbors (rounding.py); otherwise it is float16.
     Returns the names of the layers that float16 could not hold, or of all with `float32`. Raises UserError where a
     layer returns anything but a tensor, NoSpace where the disk is full.
     """

@@ -1,4 +1,4 @@
-"""Which layers are stored as float16: those in which rounding is small beside the spread.
+"""Which layers are stored as float16: those in which rounding is small compared with the spread.
 
 With x a value of a batch of a layer, r(x) the float16 nearest to it, and m the mean of its feature over the batch, a
 layer is stored as float16 where, in sums over all values of each batch,
@@ -51,7 +51,7 @@ def surely_fits(values):
     """Tell with little work whether values (n, features) float32 fit float16 for sure, as most layers' do.
 
     Rounding moves a value by at most 2^-11 of itself, or by 2^-25 where it is tiny. The spread is the sum of squares
-    less that of the means; it is known well enough where this bound is small beside it.
+    less that of the means; it is known well enough where this bound is small compared with it.
     """
     squares, sums = 0, 0
     for block in row_blocks(values):

@@ -1,7 +1,7 @@
-"""Whether rounding a layer to float16 is small beside the distances to the nearest neighbors.
+"""Whether rounding a layer to float16 is small compared with the distances to the nearest neighbors.
 
-What estimators read are those distances, and they can be far smaller than the layer's spread: where classes have
-collapsed, rounding that is harmless beside the spread raises the ID.
+Estimators read those distances, which can be far smaller than the layer's spread: where classes have collapsed,
+rounding that is harmless compared with the spread raises the ID.
 
 Rounding x to float16 moves it by e with |e|^2 about ROUNDING |x|^2, so that it adds ROUNDING (|x|^2 + |y|^2) to the
 squared distance of x and its nearest neighbor y. For an ID of d that changes the estimate by a share of at most

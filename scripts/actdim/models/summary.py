@@ -4,7 +4,6 @@ import contextlib
 import functools
 import json
 from importlib.metadata import version
-from pathlib import Path
 from typing import NamedTuple
 
 from actdim import plugins, registry
@@ -12,9 +11,8 @@ from actdim.datasets.dataset import data_set
 from actdim.errors import UserError
 from actdim.provenance import code_digest, digest_of
 from actdim.storage.json_files import read_json, write_json
-from actdim.storage.watched_files import content_digests
+from actdim.storage.watched_files import CACHE, content_digests
 
-CACHE = Path(".snakemake/actdim")
 SAMPLES = 3  # in a batch; unlike most sizes of a model, to recognize the axis of samples
 
 

@@ -1,11 +1,11 @@
 """Files that settings name, watched by content: a digest that changes with what is in them, not with their times.
 
-Digests are cached under .snakemake/, where that is the working directory's, for each setting's path in two files:
+Digests are cached in the working directory's .snakemake/, if there is one, in two files for each path of a setting:
 
     content-<digest of the path>.json        the digest of all sizes and times, and the digest of the content
-    content-<digest of the path>-files.json  of each file its size and times, and the digest of its content
+    content-<digest of the path>-files.json  the size, the times and the digest of the content of each file
 
-Where no size or time has changed, only the first is read. Otherwise files with other sizes or times are read again.
+Where no size or time has changed, only the first is read. Otherwise, files whose size or time changed are read again.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ class Watched:
 def content_digests(sections):
     """Return {path: digest of its content} of all files and folders that sections of settings name.
 
-    sections: {name of a section: its settings}. Watched are settings annotated with Watched, and the paths in `files`.
+    sections: {name of a section: its settings}. Settings annotated with Watched and the paths in `files` count.
     Raises UserError that names the section and the setting where there is no such file.
     """
     digests = {}
@@ -65,21 +65,21 @@ def watched_paths(settings):
 
 
 def files_below(path):
-    """Return the path of a file, or those of all files in a folder and below it but hidden ones, sorted."""
+    """Return [path] for a file; for a folder, the sorted paths of all files in and below it that are not hidden."""
     if not os.path.isdir(path):
         return [path]
-    found = []
+    paths = []
     for directory, folders, files in os.walk(path, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [os.path.join(directory, name) for name in files if not name.startswith(".")]
-    return sorted(found)
+        paths += [os.path.join(directory, name) for name in files if not name.startswith(".")]
+    return sorted(paths)
 
 
 @functools.cache
 def content_digest(path, list_files):
     """Return a digest of the files that `list_files(path)` returns: of their names below `path` and their content.
 
-    None where there are none, such as for weights that have a name.
+    None where there are none, such as for weights given by name.
     """
     files = {os.path.relpath(file, path): file for file in list_files(path)}
     if not files:

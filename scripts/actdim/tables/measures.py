@@ -10,7 +10,6 @@ from actdim.tables.rows import join_once, join_reasons, shown_split
 
 OTHER_COLUMNS = {column: label for measure in MEASURES.values() for column, label in measure.columns.items()}
 
-
 # {column: its name for a reader} of all measures.
 MEASURE_COLUMNS = {
     "llid": "LLID",
@@ -24,7 +23,6 @@ MEASURE_COLUMNS = {
     "weight_norm": "weight norm",
 }
 
-
 BY_PROGRAM = {f"{measure.rule}.py": measure for measure in MEASURES.values()}
 
 
@@ -37,8 +35,7 @@ def measures_table(summary, estimator, results):
     results: the contents of the result files of the other measures; see measures.table. Where a measure has results of
     several layers, the table has the mean over those with a value.
     Missing values are empty; `reason` names them and says why. id_null is the null of LLID (see measures.null);
-    generalization_gap is train_accuracy -
-    validation_accuracy.
+    generalization_gap is train_accuracy - validation_accuracy.
     Raises UserError where summary has no rows of the estimator.
     """
     settings = [*settings_in(summary), *(setting for result in results for setting in result["source"]["chosen"])]
@@ -94,7 +91,7 @@ def read_measure(path):
 
 
 def measure_of(result):
-    """Return the Measure that a result file is of, known by the program that made it."""
+    """Return the Measure of a result file, which the program that made it tells."""
     return BY_PROGRAM[result["made_by"]["program"]]
 
 

@@ -31,7 +31,7 @@ def trained(model):
     """Return a model whose batch norms have statistics, scales and shifts of their own."""
     torch.manual_seed(0)
     for module in model.modules():
-        if isinstance(module, norms.NORMS):
+        if isinstance(module, norms.BATCH_NORMS):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
             module.weight.data.normal_()

@@ -104,12 +104,12 @@ def test_a_job_that_is_tried_again_asks_for_more(outspoken):
 
 def test_a_job_that_asks_for_more_memory_than_there_is_here(project):
     project.write(STUDY | {"model": {"name": "mlp", "width": 100_000}})  # 10^10 weights, of 24 bytes in training
-    line = re.compile(r"^tiny: (\w+) requests (\d+) GB of memory for (\S+)( and .*)?; this machine has \d+ GB$", re.M)
+    line = re.compile(r"^tiny: (\w+) requests (\d+) GB of memory for (\S+?)(, and .*)?; this machine has \d+ GB$", re.M)
     told = {rule: (int(gigabytes), path, more) for rule, gigabytes, path, more in line.findall(dry_run(project))}
     assert told.keys() == {"train", "dump_activations"}
     assert told["train"][0] > 240
     assert told["train"][1] == "results/tiny/weight_decay~0/seed~0/checkpoints/to~4"
-    assert told["train"][2] == " and more than there is for 2 more"
+    assert told["train"][2] == ", and too much for 2 more"
     chosen = ("--set-resources", "train:mem_mb=1000")  # the user knows better
     assert {rule for rule, *_ in line.findall(dry_run(project, *chosen))} == {"dump_activations"}
     assert not line.findall(dry_run(project, "--profile", "slurm")), "the machine here does not matter"

@@ -396,7 +396,7 @@ def test_estimates_of_ones_own_activations(own_estimate, tmp_path):
     assert summary["llid"][0] == json.loads(file.read_text())["id"]
     again = own_estimate("again", **SOURCE, of_layer=LAYER)
     assert tabulate_id(tmp_path, file, again).stderr == (
-        f"tabulate_id.py: {again}: of the same layer, checkpoint and estimator as {file}; leave out one\n"
+        f"tabulate_id.py: {again}: has the layer, checkpoint and estimator of {file}, too; leave one of them out\n"
     )
 
 

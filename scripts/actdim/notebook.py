@@ -23,9 +23,7 @@ class IntrinsicDimension(NamedTuple):
     n_points: int
     n_copies: int  # exact copies of other points, which were left out
     recall: float | None  # of the first two neighbors; 1 after an exact search
-    decimated: (
-        tuple  # ((points, id), ...) in random subsets of a half, a quarter, an eighth: does the ID depend on scale?
-    )
+    decimated: tuple  # ((points, id), ...) of random subsets of a half, a quarter and an eighth: the ID by scale
     reason: str | None = None
 
 
@@ -33,9 +31,9 @@ def intrinsic_dimension(points, estimator="twonn", *, method="auto", k=32, seed=
     """Estimate the intrinsic dimension of points, as the workflow does that of a layer.
 
     points: (n, features), or (n, ...), which is flattened to that: an array of numbers, which may be mapped from a
-    file, an HDF5 data set or a torch tensor. estimator: a name in registry.ESTIMATORS, or
-    module:function; settings: the estimator's own, such as fraction=0.9. method, k, seed: of the neighbor search, as in
-    config.yaml.
+    file, an HDF5 data set or a torch tensor.
+    estimator: a name in registry.ESTIMATORS, or module:function; settings: the estimator's own, such as fraction=0.9.
+    method, k, seed: of the neighbor search, as in config.yaml.
     Returns an IntrinsicDimension. Raises ValueError where points are no array of numbers, or a setting is unknown.
     """
     try:

@@ -77,7 +77,7 @@ def maximize_likelihood(distances, fraction, indices=None, shared=1.0):
 
 
 def sum_over_neighbors(scores, indices):
-    """Return the sum of scores[i] scores[j] over all pairs i, j, in both orders, of which one lists the other."""
+    """Return the sum of scores[i] scores[j] over all pairs i, j in which one lists the other, in both orders."""
     n, k = indices.shape
     points, neighbors = np.repeat(np.arange(n), k), indices.ravel().astype(np.int64)
     low, high = np.minimum(points, neighbors), np.maximum(points, neighbors)

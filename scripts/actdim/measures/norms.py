@@ -24,7 +24,7 @@ from actdim.estimators.ratios import NoEstimate
 from actdim.measures.limits import BATCH
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 RELUS = (nn.ReLU, nn.Identity)
 ITERATIONS, CHANGE = 2000, 1e-8  # of power iteration: at most so many, until a step changes the norm by less
 
@@ -62,19 +62,14 @@ def measure_norms(model, start, samples, percentile, no_accuracy=None):
         return margin(model, samples, percentile)
 
     add("margin", margin_of_its_classes)
-    add("log_spectral_norms", of_layers, model, samples, lambda layers: log_squares(map(spectral_norm, layers)))
-    add("log_frobenius_norms", of_layers, model, samples, lambda layers: log_squares(map(frobenius_norm, layers)))
-    add("log_path_norm", of_layers, model, samples, lambda layers: log_path_norm(model, layers, samples))
+    add("log_spectral_norms", lambda: log_squares(map(spectral_norm, linear_layers(model, samples))))
+    add("log_frobenius_norms", lambda: log_squares(map(frobenius_norm, linear_layers(model, samples))))
+    add("log_path_norm", lambda: log_path_norm(model, linear_layers(model, samples), samples))
     for name in ("log_spectral_norms", "log_frobenius_norms", "log_path_norm"):
         add(f"{name}_over_margin", over_margin, values[name], values["margin"])
     add("distance_from_start", distance, model, start)
     values["parameters"] = sum(weights.numel() for weights in model.parameters())
     return {**values, "undefined": undefined}
-
-
-def of_layers(model, samples, measure):
-    """Return a measure of the linear layers of a model."""
-    return measure(linear_layers(model, samples))
 
 
 @torch.no_grad()
@@ -83,8 +78,8 @@ def margin(model, samples, percentile):
     margins = []
     for inputs, labels in zip(samples.inputs.split(BATCH), samples.labels.split(BATCH), strict=True):
         logits = model(normalize(inputs, samples)).double()
-        own = logits.gather(1, labels[:, None])[:, 0]
-        margins.append(own - logits.scatter(1, labels[:, None], -math.inf).amax(1))
+        logits_of_class = logits.gather(1, labels[:, None])[:, 0]
+        margins.append(logits_of_class - logits.scatter(1, labels[:, None], -math.inf).amax(1))
     margins = torch.cat(margins)
     if not margins.isfinite().all():
         raise NoEstimate("logits are not finite")
@@ -108,37 +103,37 @@ def linear_layers(model, samples):
     computes one of these several times, which these norms do not describe; or where parameters are not finite.
     """
     require_linear(model)
-    found, outputs, handles, computed = {}, [], [], set()
+    layers, outputs, handles, computed = {}, [], [], set()
 
     def note(module, inputs, output):
         if module in computed:
             raise NoEstimate(f"the model computes a {type(module).__name__} several times")
         computed.add(module)
-        source = next((layer for tensor, layer in reversed(outputs) if tensor is inputs[0]), None)
-        if isinstance(module, NORMS) and source is not None and found[source].norm is None:
-            found[source] = fold(found[source], module)
-        elif isinstance(module, NORMS):
+        source = next((other for tensor, other in reversed(outputs) if tensor is inputs[0]), None)
+        if isinstance(module, BATCH_NORMS) and source is not None and layers[source].norm is None:
+            layers[source] = fold(layers[source], module)
+        elif isinstance(module, BATCH_NORMS):
             scale, shift = scale_and_shift(module)
-            found[module] = Layer(module, scale, shift, tuple(inputs[0].shape[1:]), None)
+            layers[module] = Layer(module, scale, shift, tuple(inputs[0].shape[1:]), None)
         else:
             bias = None if module.bias is None else module.bias.double()
-            found[module] = Layer(module, module.weight.double(), bias, tuple(inputs[0].shape[1:]), None)
+            layers[module] = Layer(module, module.weight.double(), bias, tuple(inputs[0].shape[1:]), None)
             outputs.append((output, module))
 
     for module in model.modules():
-        if isinstance(module, (nn.Linear, *CONVOLUTIONS, *NORMS)):
+        if isinstance(module, (nn.Linear, *CONVOLUTIONS, *BATCH_NORMS)):
             handles.append(module.register_forward_hook(note))
     try:
         model(normalize(samples.inputs[:1], samples))
     finally:
         for handle in handles:
             handle.remove()
-    return list(found.values())
+    return list(layers.values())
 
 
 def require_linear(model):
     """Raise NoEstimate where linear_layers does not describe a model."""
-    known = (nn.Linear, *CONVOLUTIONS, *NORMS)
+    known = (nn.Linear, *CONVOLUTIONS, *BATCH_NORMS)
     others = {
         type(module).__name__
         for module in model.modules()
@@ -146,7 +141,7 @@ def require_linear(model):
     }
     if others:
         raise NoEstimate(f"the model has {' and '.join(sorted(others))}")
-    if any(isinstance(module, NORMS) and module.running_var is None for module in model.modules()):
+    if any(isinstance(module, BATCH_NORMS) and module.running_var is None for module in model.modules()):
         raise NoEstimate("a batch norm has no running statistics")
     if not all(values.isfinite().all() for values in model.state_dict().values()):
         raise NoEstimate("weights are not finite")

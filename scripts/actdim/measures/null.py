@@ -1,13 +1,13 @@
 """The null of an ID: the estimate for Gaussian points with the number and the spectrum of the points.
 
-Gaussian points have no structure but their covariance, so their ID is what the spectrum alone makes. An ID below its
+Gaussian points have no structure but their covariance, so their ID follows from the spectrum alone. An ID below its
 null tells of curvature or of clusters that principal components do not see: points on a sphere in three dimensions
 have an ID of 2, and a null of 3.
 """
 
 import numpy as np
 
-DRAWN_POINTS, MOST_DRAWS = 20_000, 10  # draws, of which the mean is taken: so many points together, but so many at most
+DRAWN_POINTS, MOST_DRAWS = 20_000, 10  # about how many points all draws have together; the largest number of draws
 
 
 def estimate_null(eigenvalues, n, estimate, seed=0):
@@ -18,10 +18,10 @@ def estimate_null(eigenvalues, n, estimate, seed=0):
     """
     rng, ids = np.random.default_rng(seed), []
     for _ in range(min(MOST_DRAWS, max(1, DRAWN_POINTS // n))):
-        found = estimate(gaussian_points(eigenvalues, n, rng))
-        if found["id"] is None:
-            return {"id_null": None, "draws": 0, "reason": found["reason"]}
-        ids.append(found["id"])
+        drawn = estimate(gaussian_points(eigenvalues, n, rng))
+        if drawn["id"] is None:
+            return {"id_null": None, "draws": 0, "reason": drawn["reason"]}
+        ids.append(drawn["id"])
     return {"id_null": float(np.mean(ids)), "draws": len(ids)}
 
 

@@ -1,10 +1,10 @@
 """Nearest neighbors by a sketch: a few sums of all features choose candidates, differences measure them.
 
 The product of an exact search takes n^2 d multiplications for n points in d dimensions. Most pairs of points are so far
-apart that far fewer numbers tell it. So each point is projected to a sketch of some hundred axes; the nearest points in
-the sketch are the candidates, and their true distances are computed from the differences of all coordinates. Neither
-step is exact, in that a true neighbor may not be among the candidates. But the distances are, and the share of the
-neighbors that are found is measured against an exact search for a sample of the points.
+apart that far fewer numbers suffice to tell. So each point is projected to a sketch of some hundred axes; the nearest
+points in the sketch are the candidates, and their true distances are computed from the differences of all coordinates.
+The distances are exact, but a true neighbor may not be among the candidates. So the recall, the share of the neighbors
+that are found, is measured against an exact search for a sample of the points.
 
 Symbols
 -------
@@ -129,9 +129,9 @@ def sketch_neighbors(points, k, seed):
         return exactly(points, k, ["too few points for a sketch"])
     with threadpool_limits(1, user_api="blas"):
         for n_sums in numbers_of_sums(n, features):
-            found, note = search(points, k, seed, n_sums)
-            if found:
-                return found
+            result, note = search(points, k, seed, n_sums)
+            if result:
+                return result
             notes.append(note)
     return exactly(points, k, notes)
 

@@ -116,9 +116,9 @@ def find_files(activations, where):
     if Path(pattern).suffix not in ENDINGS:
         raise UserError(f"{where}: {pattern}: should end in {', '.join(ENDINGS)}")
     expressions = {"layer": "|".join(map(re.escape, activations.layers)), "split": "|".join(SPLITS)}
-    if matches := match_files(pattern, expressions):
+    if matches := match_files(pattern, where, expressions):
         return matches
-    others = match_files(pattern)
+    others = match_files(pattern, where)
     if not others:
         raise UserError(f"{where}: no file matches {pattern!r}")
     texts = {name: sorted({match.wildcards[name] for match in others}) for name in expressions if name in names}
@@ -126,10 +126,11 @@ def find_files(activations, where):
     raise UserError(f"{where}: no file that matches {pattern!r} is of these layers; the files there have {has}")
 
 
-def match_files(pattern, expressions=None):
+def match_files(pattern, where, expressions=None):
     """Return the Matches of a path with wildcards in braces, sorted; a wildcard matches .+, as in Snakemake.
 
     expressions: {wildcard: regular expression} of those that have another one. {name,expression} states one, too.
+    Raises UserError where one is wrong.
     """
     expression, end, seen = "", 0, set()
     for wildcard in WILDCARD.finditer(pattern):
@@ -141,12 +142,12 @@ def match_files(pattern, expressions=None):
     try:
         expression = re.compile(expression + re.escape(pattern[end:]))
     except re.error as error:
-        raise UserError(f"activations.files: {pattern}: its regular expression is wrong: {error}") from None
+        raise UserError(f"{where}: {pattern}: its regular expression is wrong: {error}") from None
     folder = os.path.dirname(pattern.partition("{")[0])
     paths = [pattern] if not seen else files_below(folder or ".") if os.path.isdir(folder or ".") else []
     paths = [path if folder else os.path.relpath(path) for path in paths if os.path.exists(path)]
-    found = [(path, expression.fullmatch(path)) for path in paths]
-    return [Match(path, match.groupdict()) for path, match in sorted(found) if match]
+    matches = [(path, expression.fullmatch(path)) for path in sorted(paths)]
+    return [Match(path, match.groupdict()) for path, match in matches if match]
 
 
 def number_of(value, wildcard, where):
@@ -196,7 +197,9 @@ def labels_path(pattern, texts, place, where):
         return None
     texts = {**texts, "at": str(place[0]), "split": place[1]}
     if unknown := [wildcard for wildcard, _ in WILDCARD.findall(pattern) if wildcard not in texts]:
-        raise UserError(f"{where}: activations.labels: {{{unknown[0]}}} is no wildcard of files, or it is {{layer}}")
+        raise UserError(
+            f"{where}: activations.labels: {{{unknown[0]}}} should be a wildcard of files other than {{layer}}"
+        )
     path = WILDCARD.sub(lambda wildcard: texts[wildcard[1]], pattern)
     if not os.path.exists(path):
         raise UserError(f"{where}: activations.labels: {path}: no such file")
@@ -276,7 +279,7 @@ def read_metrics(path, matches, where):
 
 
 def metric_of(text, name, where):
-    """Return the number that a text of a CSV file is; UserError where it is none."""
+    """Return the number in a cell of a CSV file; UserError where it is none."""
     value = value_of_text(text.strip())
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise UserError(f"{where}: {name} is {text!r}; should be a number, or empty")

@@ -55,7 +55,7 @@ def summary_rows(summary, estimator, order):
     if not (summary["estimator"] == estimator).any():
         raise UserError(f"the summary has no rows of the estimator {estimator}")
     shown = pd.concat(shown_split(rows) for _, rows in summary.groupby("study", sort=False))
-    shown, train = (by_run(rows[rows["estimator"] == estimator], order) for rows in (shown, summary))
+    shown, train = (index_by_run(rows[rows["estimator"] == estimator], order) for rows in (shown, summary))
     return shown.join(train.loc[train["split"] == "train", ID_MEASURES].add_prefix("train_"))
 
 
@@ -63,7 +63,7 @@ def result_rows(results, order):
     """Return a row for each run and checkpoint of result files, with their measures and metrics."""
     numbers = [*CHECKPOINT_METRICS, *OTHER_COLUMNS]
     rows = pd.DataFrame([row_of_result(result) for result in results], columns=[*order, *numbers, "reason"])
-    rows = by_run(rows.astype(dict.fromkeys(numbers, float)), order)
+    rows = index_by_run(rows.astype(dict.fromkeys(numbers, float)), order)
     how = dict.fromkeys([*order, *CHECKPOINT_METRICS], "first") | dict.fromkeys(OTHER_COLUMNS, "mean")
     return rows.groupby(level=list(range(len(order))), sort=False).agg(how).assign(reason=join_reasons(rows["reason"]))
 
@@ -95,7 +95,7 @@ def measure_of(result):
     return BY_PROGRAM[result["made_by"]["program"]]
 
 
-def by_run(rows, order):
+def index_by_run(rows, order):
     """Return rows with an index that is the same for one run and checkpoint, whether read from CSV or from JSON."""
     keys = rows.reindex(columns=order).map(as_text)
     return rows.set_axis(pd.MultiIndex.from_frame(keys, names=[None] * len(order)))

@@ -25,7 +25,9 @@ def read_estimates(paths):
         estimate = read_result(path, ESTIMATES, OF_LAYER)
         place = (*(str(estimate["source"][key]) for key in OF_LAYER), estimate["estimator"], "classes" in estimate)
         if place in known:
-            raise UserError(f"{path}: of the same layer, checkpoint and estimator as {known[place]}; leave out one")
+            raise UserError(
+                f"{path}: has the layer, checkpoint and estimator of {known[place]}, too; leave one of them out"
+            )
         known[place] = path
         estimates.append(estimate)
     return estimates
@@ -34,7 +36,7 @@ def read_estimates(paths):
 def read_result(path, programs, needed):
     """Return the content of a result's JSON file.
 
-    programs: of which one should have made it; needed: {key of its source: (type, name of the type)}.
+    programs: names, one of which should have made it; needed: {key of its source: (type, name of the type)}.
     Raises UserError that names the file where another program made it, or its source lacks what is needed.
     """
     content = read_json(path)

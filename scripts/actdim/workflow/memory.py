@@ -32,7 +32,7 @@ def lacking_memory(jobs, request_for, available):
                 too_large.setdefault((job.study, job.rule), []).append((asked, job.output))
     return [
         f"{study}: {rule} requests {max(requests)[0] / 1000:,.0f} GB of memory for {max(requests)[1]}"
-        f"{f' and more than there is for {len(requests) - 1} more' if len(requests) > 1 else ''};"
+        f"{f', and too much for {len(requests) - 1} more' if len(requests) > 1 else ''};"
         f" this machine has {available / 1000:,.0f} GB"
         for (study, rule), requests in too_large.items()
     ]

@@ -75,7 +75,7 @@ def settings_text(rows):
 
 
 def shown_text(rows, statistic, beginning):
-    """Return a sentence on the measures of which a statistic is shown not to be 0, the largest first."""
+    """Return a sentence on the measures whose statistic is shown not to be 0, the largest first."""
     shown = rows[is_shown(rows, statistic)].sort_values(statistic, key=abs, ascending=False, kind="stable")
     if statistic == "gain":
         shown = shown[shown["gain"] > 0]
@@ -111,8 +111,10 @@ def strongest(rows, comparisons):
 def only_pooled(rows):
     """Return a sentence on the measures whose correlation over all settings may come from the settings themselves."""
     pooled = is_shown(rows, "spearman")
-    own = is_shown(rows, "psi") | is_shown(rows, "partial_spearman") | (is_shown(rows, "gain") & (rows["gain"] > 0))
-    names = rows.loc[pooled & ~own, "name"]
+    beyond_settings = (
+        is_shown(rows, "psi") | is_shown(rows, "partial_spearman") | (is_shown(rows, "gain") & (rows["gain"] > 0))
+    )
+    names = rows.loc[pooled & ~beyond_settings, "name"]
     if names.empty:
         return []
     return [f"Correlate over all settings, but are not shown to tell more than the settings do: {listed(names)}."]

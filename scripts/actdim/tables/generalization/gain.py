@@ -43,9 +43,11 @@ def gain_of_line(errors, counts):
     """Return the gain, (draws,), of errors (draws, S, 2) of the target and of the measure."""
     target, measure = errors[..., 0], errors[..., 1]
     products, squares = counts * measure * target, counts * measure**2
-    others = squares.sum(axis=1, keepdims=True) - squares
-    slopes = (products.sum(axis=1, keepdims=True) - products) / np.where(others > SMALLEST, others, np.inf)
-    alone, together = ((counts * left**2).sum(axis=1) for left in (target, target - slopes * measure))
+    squares_of_others = squares.sum(axis=1, keepdims=True) - squares
+    slopes = (products.sum(axis=1, keepdims=True) - products) / np.where(
+        squares_of_others > SMALLEST, squares_of_others, np.inf
+    )
+    alone, together = ((counts * error**2).sum(axis=1) for error in (target, target - slopes * measure))
     return np.where(alone > SMALLEST, 1 - together / np.where(alone > SMALLEST, alone, 1), np.nan)
 
 
@@ -54,7 +56,7 @@ def settings_design(grid):
     lines = [axis_scores(grid, axis) for axis in range(len(grid.axes))]
     numbers = [line[:, 0] for line in lines if line.shape[1] == 1]
     curves = [line**2 for line in numbers if len(np.unique(line)) > 2]
-    products = [a * b for one, other in combinations(lines, 2) for a in one.T for b in other.T]
+    products = [a * b for first, second in combinations(lines, 2) for a in first.T for b in second.T]
     columns = np.column_stack([level_effects(grid)[:, 1:], *numbers, *curves, *products])
     columns = (columns - columns.mean(axis=0)) / np.where(columns.std(axis=0) > 0, columns.std(axis=0), 1)
     return np.column_stack([np.ones(len(columns)), columns])

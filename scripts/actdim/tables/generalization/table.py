@@ -44,13 +44,15 @@ def generalization_tables(table, columns, options=None):
         for target in columns.targets:
             judged = judge_measures(of_study, columns, target, (options or {}).get(study, Options()))
             places = [{"study": study, "measure": measure, "target": target} for measure in columns.measures]
-            of_target = [{**place, **one.row} for place, one in zip(places, judged, strict=True)]
+            of_target = [{**place, **judgment.row} for place, judgment in zip(places, judged, strict=True)]
             for statistic in NO_RELATION:
                 adjust_rows(of_target, f"{statistic}_q")
             rows += of_target
-            axes += [{**place, **row} for place, one in zip(places, judged, strict=True) for row in one.axes]
+            axes += [{**place, **row} for place, judgment in zip(places, judged, strict=True) for row in judgment.axes]
             environments += [
-                {**place, **row} for place, one in zip(places, judged, strict=True) for row in one.environments
+                {**place, **row}
+                for place, judgment in zip(places, judged, strict=True)
+                for row in judgment.environments
             ]
             comparisons += compare(places, judged)
     return Tables(
@@ -88,8 +90,8 @@ def judge_measures(rows, columns, target, options):
         judgment = judge(
             grids[valid.tobytes()], x[valid], y[valid], loss[valid], options.test_samples, options.environments
         )
-        told = {"checkpoint": rows[CHECKPOINT][counted].max(), "n_untrained": len(set(run[~trained]))}
-        judged.append(judgment._replace(row={**told, **judgment.row}))
+        counts = {"checkpoint": rows[CHECKPOINT][counted].max(), "n_untrained": len(set(run[~trained]))}
+        judged.append(judgment._replace(row={**counts, **judgment.row}))
     return judged
 
 
@@ -127,7 +129,7 @@ def compare(places, judged):
     """
     rows = []
     for statistic in COMPARED:
-        known = [place for place, one in enumerate(judged) if np.isfinite(one.draws[statistic][0])]
+        known = [place for place, judgment in enumerate(judged) if np.isfinite(judgment.draws[statistic][0])]
         of_statistic = []
         for first, second in combinations(known, 2):
             difference = strength(judged[first], statistic) - strength(judged[second], statistic)

@@ -90,6 +90,17 @@ def test_the_point_itself_first_is_dropped():
     assert gride(found)["id"] == pytest.approx(5, rel=0.1)
 
 
+def test_repeated_neighbors_in_lists_of_others_are_left_out():
+    """As some versions of pynndescent have them."""
+    distances, indices = others(points_of_dimension_5(1000))
+    expected, _ = usual_lists(NeighborLists(distances, indices, {}), {}, "lists.h5")
+    twice = np.concatenate([indices[:, :4], indices[:, 3:]], axis=1)
+    distances = np.concatenate([distances[:, :4], distances[:, 3:]], axis=1)
+    found, _ = usual_lists(NeighborLists(distances, twice, {}), {}, "lists.h5")
+    assert np.array_equal(found.indices, expected.indices)
+    assert np.array_equal(found.distances, expected.distances)
+
+
 def test_copies_in_lists_of_others_are_left_out():
     distinct = points_of_dimension_5(500)
     distances, indices = others(np.concatenate([distinct, distinct[:50]]))

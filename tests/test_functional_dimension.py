@@ -207,6 +207,23 @@ def test_the_bound_for_probabilities_is_reached():
     assert result["complete"]
 
 
+def test_full_dimension_of_a_network_that_is_no_relu_chain():
+    """Of a * b * x alone the product counts: one dimension of two parameters, which is below the bound."""
+
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factors = nn.Parameter(torch.tensor([2.0, 3.0]))
+
+        def forward(self, x):
+            return self.factors.prod() * x
+
+    function = fd.make_function(Product().double(), torch.zeros(1, 4))
+    result = fd.full_dimension(function, fd.draw_inputs(normal(10, 4), 0, seed=0), 100, GB)
+    assert (result["rank"], result["bound"], result["complete"]) == (1, 2, True)
+    assert "hidden_neurons" not in result
+
+
 def test_full_dimension_says_where_memory_ended():
     function = fd.make_function(relu_network(), torch.zeros(1, 4))
     result = fd.full_dimension(function, fd.draw_inputs(normal(10, 4), 0, seed=0), 1, 40_000)

@@ -136,6 +136,7 @@ def test_each_class_by_itself(tmp_path):
         "fractions": (np.arange(50) % 2 / 2, "holds 0.5 in row 1"),
         "nan": (np.where(np.arange(50) == 7, np.nan, 1), "holds nan in row 7"),
         "complex": (np.ones(50, complex), "holds 50 labels of type complex128"),
+        "too large": (np.where(np.arange(50) == 7, 1e300, 1), "holds 1e+300 in row 7; should be below 2^53"),
     }.values(),
 )
 @pytest.mark.parametrize("program", ["find_neighbors", "estimate_pca"])

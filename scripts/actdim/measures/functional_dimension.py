@@ -147,10 +147,11 @@ def parameter_bound(function, neurons):
 
     In a ReLU chain these are the rescaling of each hidden neuron, and for probabilities also what adds the same to all
     logits: the same change of every row of the last weights, and of every last bias. They are known only if all
-    parameters of the chain are trained, as `count_neurons`, which gives `neurons`, requires.
+    parameters of the chain are trained, as `count_neurons`, which gives `neurons`, requires;
+    a result of `batch_dimension` serves as well.
     """
     parameters = sum(function.sizes.values())
-    if not neurons:
+    if "hidden_neurons" not in neurons:
         return parameters
     *_, last = (module for module in function.model.modules() if isinstance(module, nn.Linear))
     shifts = last.in_features + (last.bias is not None) if function.probabilities else 0

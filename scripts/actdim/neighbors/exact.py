@@ -228,7 +228,7 @@ def require_distances(points, norms):
             raise NotSearchable(f"{(~finite).sum()} of {len(norms)} points are not finite")
         raise NotSearchable(f"{(~np.isfinite(norms)).sum()} of {len(norms)} points are too large for float32")
     if not norms.any():
-        raise NotSearchable("all points are the same")
+        raise NotSearchable("all points are the same, or too near for float32")
     if norms.max() > LARGEST or norms.max() < SMALLEST:
         raise NotSearchable(f"the points lie too {'near' if norms.max() < 1 else 'far'} for float32")
 

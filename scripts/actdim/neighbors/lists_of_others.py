@@ -15,9 +15,9 @@ BEYOND = 1e-3  # by which rounding may make one side of a triangle longer than t
 def usual_lists(lists, report, path):
     """Return (NeighborLists, report) as find_neighbors.py would have written them, with `n_copies` in the report.
 
-    Lists are sorted; the point itself and copies of a point are left out, as queries and as neighbors. Raises UserError
-    that names the file where indices are out of range, distances are negative or not finite, seem to be squared, or
-    fewer than two neighbors are left.
+    Lists are sorted; the point itself, copies of a point, as queries and as neighbors, and neighbors that a list has
+    already are left out. Raises UserError that names the file where indices are out of range, distances are negative or
+    not finite, seem to be squared, or fewer than two neighbors are left.
     """
     indices, distances = lists.indices, lists.distances
     n, k = distances.shape
@@ -32,7 +32,7 @@ def usual_lists(lists, report, path):
     itself = indices == np.arange(n)[:, None]
     copy = (distances == 0) & ~itself
     original = ~(copy & (indices < np.arange(n)[:, None])).any(axis=1)  # the first of its copies
-    usable = ~itself & ~copy & original[indices]
+    usable = ~itself & ~copy & ~repeats(indices) & original[indices]
     width = usable[original].sum(axis=1).min(initial=k)
     if width < 2:
         raise UserError(f"{path}: fewer than two neighbors of some point, without itself and copies; search for more")
@@ -43,6 +43,15 @@ def usual_lists(lists, report, path):
     same = bool(original.all()) and not itself.any()
     decimated = lists.decimated if same else {}  # they count other points
     return NeighborLists(near, kept, decimated), {**report, "n_copies": int(n - original.sum())}
+
+
+def repeats(indices):
+    """Return (n, k) bool: whether the same neighbor stands before a neighbor in its list."""
+    order = np.argsort(indices, axis=1, kind="stable")
+    ordered = np.take_along_axis(indices, order, axis=1)
+    repeated = np.zeros(indices.shape, dtype=bool)
+    np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return repeated
 
 
 def violates_triangles(indices, distances):

@@ -16,6 +16,7 @@ from actdim.storage.hdf5 import (
 )
 from actdim.storage.layer_reader import StoredLayer
 
+LARGEST_LABEL = 2**53  # beyond which a float64 may be another integer than was meant
 NO_LABELS = "no_labels"  # attribute of a file that has none
 
 
@@ -122,6 +123,9 @@ def checked_labels(path, labels, n, right):
     fractions = np.flatnonzero(~np.isfinite(labels) | (labels % 1 != 0)) if labels.dtype.kind == "f" else []
     if len(fractions):
         raise UserError(f"{path}: /labels holds {labels[fractions[0]]:g} in row {fractions[0]}; {right}")
+    large = np.flatnonzero((labels >= LARGEST_LABEL) | (labels <= -LARGEST_LABEL)) if labels.dtype.kind != "b" else []
+    if len(large):
+        raise UserError(f"{path}: /labels holds {labels[large[0]]:g} in row {large[0]}; should be below 2^53; {right}")
     return labels.astype(np.int64)
 
 

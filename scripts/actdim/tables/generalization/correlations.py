@@ -55,10 +55,10 @@ def residual_correlation(x, y, controls, counts):
 
 
 def level_effects(grid):
-    """Return the design (S, k) of a free effect of every value of every axis, with an intercept."""
+    """Return the design (S, k) of a free effect of every value of every axis, with an intercept, which is redundant."""
     columns = [np.ones(len(grid.levels))]
     for axis in range(len(grid.axes)):
-        columns += [grid.levels[:, axis] == level for level in np.unique(grid.levels[:, axis])[1:]]
+        columns += [grid.levels[:, axis] == level for level in np.unique(grid.levels[:, axis])]
     return np.column_stack(columns).astype(float)
 
 

@@ -7,7 +7,8 @@ adds noise. (Regressing residuals on residuals is Robinson's partially linear mo
 regression itself would shrink it as much as the settings, of which there are many more.)
 
 The model of the settings has a free effect of every value of every axis, a line and a parabola along each axis of
-numbers, and products of the axes' lines. Its penalty is the one under which it predicts y best.
+numbers, and products of the axes' lines. Its penalty is the one under which it predicts y best. Each axis has a column
+for every value: without one of them, the penalty would make the gain depend on which value it is.
 
 Leaving setting i out of a ridge regression with weights c and penalty P needs no second fit: with A = X'CX + P and
 h_i = x_i' A^-1 x_i, its error is that of the fit to all settings divided by 1 - c_i h_i.
@@ -63,12 +64,12 @@ def settings_design(grid):
 
 
 def axis_scores(grid, axis):
-    """Return the ranks of an axis' values between -1 and 1, (S, 1), or, where they are not numbers, (S, values - 1)."""
+    """Return the ranks of an axis' values between -1 and 1, (S, 1), or, where they are not numbers, (S, values)."""
     levels, values = grid.levels[:, axis], grid.values[axis]
     present = np.unique(levels)
     if len(present) == 2 or all(is_number(values[level]) for level in present):
         return (2 * np.searchsorted(present, levels) / (len(present) - 1) - 1)[:, None]
-    return (levels[:, None] == present[1:]).astype(float)
+    return (levels[:, None] == present).astype(float)
 
 
 def scaled_ranks(ranks, counts):

@@ -18,6 +18,7 @@ SIGNED = ("spearman", "psi", "partial_spearman", "partial_spearman_loss")  # tha
 NO_RELATION = {**dict.fromkeys(SIGNED, 0), "gain": 0, "sign_error_mean": 0.5}
 STATISTICS = ("spearman", "psi", "cmi", "sign_error_mean", "sign_error_p90", "sign_error_max", *SIGNED[2:], "gain")
 SUMMARIES = {"mean": np.mean, "p90": lambda errors: np.percentile(errors, 90), "max": np.max}  # of environments
+ROUNDING = 1e-9  # of information
 NO_AXES = "nothing"  # what is given where cmi is smallest for the empty set
 # What is told of the statistics of a measure that is not judged: its columns, without values.
 NOT_JUDGED = {
@@ -119,10 +120,14 @@ def summarize(errors):
 
 
 def given_text(grid, sets, information):
-    """Return the names of the axes under which the information (sets,) is smallest; None where it is undefined."""
+    """Return the names of the axes under which the information (sets,) is smallest; None where it is undefined.
+
+    Of sets that are equal but for rounding, it is the first, which is among the smallest.
+    """
     if not np.isfinite(information).any():
         return None
-    return ", ".join(grid.axes[axis] for axis in sets[np.nanargmin(information)]) or NO_AXES
+    smallest = np.flatnonzero(information <= np.nanmin(information) + ROUNDING)[0]
+    return ", ".join(grid.axes[axis] for axis in sets[smallest]) or NO_AXES
 
 
 def worst(grid, errors):

@@ -103,7 +103,8 @@ rule tabulate_generalization:
         **memory_and_time("tabulate_generalization"),
     params:
         program=program("tabulate_generalization.py"),
-        options=test_samples_options(STUDIES),
+        # Of `output`, so that it is not recorded: sizes may change with a download, which reruns nothing.
+        options=lambda w, output: test_samples_options(STUDIES),
         code=code_digest("tabulate_generalization.py"),
     message:
         "Judging how well all measures predict generalization."

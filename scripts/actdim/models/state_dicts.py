@@ -1,4 +1,4 @@
-"""State dicts in files of others: where in the file they lie, and what stands before their keys."""
+"""State dicts in files that others wrote: where in the file they lie, and which prefix their keys have."""
 
 from collections import OrderedDict
 
@@ -16,11 +16,11 @@ def find_state_dict(content):
         return content
     if not isinstance(content, dict):
         raise ValueError("holds no state dict of torch.save(model.state_dict(), ...)")
-    found = {key: member for key, member in content.items() if is_state_dict(member)}
-    key = next((key for key in MEMBERS if key in found), next(iter(found), None))
-    if key in MEMBERS or len(found) == 1:
-        return found[key]
-    several = f"several state dicts, {', '.join(map(str, found))}" if found else "no state dict"
+    state_dicts = {key: member for key, member in content.items() if is_state_dict(member)}
+    key = next((key for key in MEMBERS if key in state_dicts), next(iter(state_dicts), None))
+    if key in MEMBERS or len(state_dicts) == 1:
+        return state_dicts[key]
+    several = f"several state dicts, {', '.join(map(str, state_dicts))}" if state_dicts else "no state dict"
     raise ValueError(f"holds {several}, under the keys {', '.join(map(str, content))}; save one alone")
 
 
@@ -30,7 +30,7 @@ def is_state_dict(value):
 
 
 def without_prefix(state, required):
-    """Return a state dict without what stands before the keys of a model, such as `module.` or `_orig_mod.`.
+    """Return a state dict without the prefix of a model's keys, such as `module.` or `_orig_mod.`.
 
     required: the keys that the model must have. Keys without the prefix are left out. Where no prefix gives all
     required keys, the state dict is returned as it is. Raises ValueError where several prefixes do.

@@ -24,7 +24,7 @@ from actdim.study.yaml_files import value_of_text
 from actdim.validation import hint
 
 WILDCARD = re.compile(r"\{\s*(\w+)\s*(?:,\s*((?:[^{}]+|\{\d+(?:,\d*)?\})*))?\}")
-OF_FILES = ("layer", "at", "split")  # wildcards that are no settings of a run
+FILE_WILDCARDS = ("layer", "at", "split")  # wildcards that are no settings of a run
 SPLITS = ("validation", "train")
 METRICS = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
 COLUMNS = (  # of the tables, which no setting may have
@@ -89,7 +89,7 @@ def group_by_run(matches, where):
     by_run = {}
     for path, texts in matches:
         place = f"{where}: activations.files: {path}"
-        settings = {name: text for name, text in texts.items() if name not in OF_FILES}
+        settings = {name: text for name, text in texts.items() if name not in FILE_WILDCARDS}
         chosen = {name: value_of_text(text) for name, text in settings.items()}
         chosen = {**chosen, "seed": number_of(chosen.pop("seed", 0), "seed", place)}
         run = by_run.setdefault(run_name(chosen, f"{place}: "), FilesOfRun(chosen, settings, {}))

@@ -4,8 +4,8 @@ import pandas as pd
 
 from actdim.tables.columns import CHECKPOINT_METRICS, IDS_OF_FEWER_POINTS, METRICS_REASON, settings_in_order
 
-OF_ESTIMATE = ["id", "low", "high", "n_points", "n_dropped", "recall", "recall_k", "n_copies"]
-OF_LAYER = ["layer", "depth", "feeds_classifier", "no_classifier_input"]
+ESTIMATE_COLUMNS = ["id", "low", "high", "n_points", "n_dropped", "recall", "recall_k", "n_copies"]
+LAYER_COLUMNS = ["layer", "depth", "feeds_classifier", "no_classifier_input"]
 
 
 def id_table(estimates):
@@ -20,10 +20,10 @@ def id_table(estimates):
         {
             "seed": None,
             **estimate["source"]["chosen"],
-            **{key: estimate["source"].get(key) for key in ("study", "checkpoint", *OF_LAYER, "split")},
+            **{key: estimate["source"].get(key) for key in ("study", "checkpoint", *LAYER_COLUMNS, "split")},
             **{key: estimate["source"].get(key) for key in (*CHECKPOINT_METRICS, METRICS_REASON)},
             "estimator": estimate["estimator"],
-            **{key: result.get(key) for key in (*OF_ESTIMATE, "class", "reason")},
+            **{key: result.get(key) for key in (*ESTIMATE_COLUMNS, "class", "reason")},
             **ids_of_fewer_points(result),
         }
         for estimate in estimates
@@ -34,7 +34,7 @@ def id_table(estimates):
     numbers = ["id", "low", "high", "recall", "recall_k", *IDS_OF_FEWER_POINTS, *CHECKPOINT_METRICS]
     table = pd.DataFrame(rows).astype({"class": "Int64", "n_copies": "Int64", **dict.fromkeys(numbers, float)})
     table = table.sort_values([*place, "split", "depth", "estimator", "class"], na_position="first", ignore_index=True)
-    columns = [*OF_LAYER, "estimator", *OF_ESTIMATE, "split", "class", *IDS_OF_FEWER_POINTS, "reason"]
+    columns = [*LAYER_COLUMNS, "estimator", *ESTIMATE_COLUMNS, "split", "class", *IDS_OF_FEWER_POINTS, "reason"]
     return table[[*place, *columns, *CHECKPOINT_METRICS, METRICS_REASON]], settings
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from actdim.errors import UserError
 from actdim.measures.table import MEASURES
 from actdim.tables.columns import CHECKPOINT_METRICS, ID_MEASURES, METRICS_REASON, settings_in, settings_in_order
-from actdim.tables.results import OF_CHECKPOINT, OF_LAYER, read_result
+from actdim.tables.results import CHECKPOINT_KEYS, LAYER_KEYS, read_result
 from actdim.tables.rows import join_once, join_reasons, shown_split
 
 OTHER_COLUMNS = {column: label for measure in MEASURES.values() for column, label in measure.columns.items()}
@@ -82,9 +82,9 @@ def row_of_result(result):
 
 def read_measure(path):
     """Return the content of a measure's JSON file; UserError that names it where it is not one of a checkpoint."""
-    result = read_result(path, BY_PROGRAM, OF_CHECKPOINT)
+    result = read_result(path, BY_PROGRAM, CHECKPOINT_KEYS)
     if measure_of(result).last_layer:
-        read_result(path, BY_PROGRAM, OF_LAYER)
+        read_result(path, BY_PROGRAM, LAYER_KEYS)
     if "classes" in result:
         raise UserError(f"{path}: of each class by itself; should be of all classes together")
     return result

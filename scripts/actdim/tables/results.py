@@ -4,9 +4,9 @@ from actdim.errors import UserError
 from actdim.storage.json_files import read_json
 
 # What the tables need of a result's source: {key: (type, its name for a reader)}.
-OF_CHECKPOINT = {"study": (str, "text"), "chosen": (dict, "JSON, such as {}"), "checkpoint": (int, "integer")}
-OF_LAYER = {
-    **OF_CHECKPOINT,
+CHECKPOINT_KEYS = {"study": (str, "text"), "chosen": (dict, "JSON, such as {}"), "checkpoint": (int, "integer")}
+LAYER_KEYS = {
+    **CHECKPOINT_KEYS,
     "split": (str, "text"),
     "layer": (str, "text"),
     "depth": (int, "integer"),
@@ -22,8 +22,8 @@ def read_estimates(paths):
     """
     estimates, known = [], {}
     for path in paths:
-        estimate = read_result(path, ESTIMATES, OF_LAYER)
-        place = (*(str(estimate["source"][key]) for key in OF_LAYER), estimate["estimator"], "classes" in estimate)
+        estimate = read_result(path, ESTIMATES, LAYER_KEYS)
+        place = (*(str(estimate["source"][key]) for key in LAYER_KEYS), estimate["estimator"], "classes" in estimate)
         if place in known:
             raise UserError(
                 f"{path}: has the layer, checkpoint and estimator of {known[place]}, too; leave one of them out"

@@ -17,6 +17,7 @@ from actdim.folders import SCRIPTS
 from actdim.measures.table import MEASURES
 from actdim.names import BY_CLASS, INPUT, PCA
 from actdim.plugins import run_functions
+from actdim.study.config import ALL_ESTIMATORS
 from actdim.study.figures import FIGURES, figure_files
 from actdim.study.targets import (
     ACTIVATIONS,

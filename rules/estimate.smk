@@ -91,7 +91,7 @@ rule estimate_null:
         estimator=SHOWN_ESTIMATOR,
         set=set_options(settings_that_count(CONFIG.estimators[SHOWN_ESTIMATOR])),
         search=lambda w: search_options(STUDIES[w.study].neighbors, w.samples),
-        code=code_digest("estimate_null.py", ESTIMATORS.get(SHOWN_ESTIMATOR, "actdim.estimators.pca:pca")),
+        code=code_digest("estimate_null.py", ALL_ESTIMATORS[SHOWN_ESTIMATOR]),
     message:
         "Estimating the null of {wildcards.layer} of {wildcards.study} {wildcards.run} at {wildcards.samples}."
     shell:

@@ -15,7 +15,7 @@ from actdim.neighbors.settings import Neighbors
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
 from actdim.storage.neighbor_lists import NeighborLists
-from actdim.study.config import ESTIMATORS
+from actdim.study.config import ALL_ESTIMATORS
 from actdim.tables.results import read_result
 from actdim.validation import Settings, check
 
@@ -23,7 +23,7 @@ from actdim.validation import Settings, check
 def main():
     parser, defaults = argparse.ArgumentParser(description=__doc__), Neighbors()
     parser.add_argument("--spectrum", required=True, type=Path, help="a JSON file of estimate_pca.py")
-    parser.add_argument("--estimator", required=True, choices=list(ESTIMATORS))
+    parser.add_argument("--estimator", required=True, choices=list(ALL_ESTIMATORS))
     add_set(parser, "a setting of the estimator: fraction=0.9")
     parser.add_argument(
         "--method", choices=list(search.METHODS), default=defaults.method, help="(default: %(default)s)"
@@ -33,8 +33,8 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
-    function = plugins.load_function(ESTIMATORS, arguments.estimator)
-    schema = plugins.settings_model(ESTIMATORS, arguments.estimator, Settings)
+    function = plugins.load_function(ALL_ESTIMATORS, arguments.estimator)
+    schema = plugins.settings_model(ALL_ESTIMATORS, arguments.estimator, Settings)
     settings = check(schema, read_set(arguments.set), f"--estimator {arguments.estimator}: --set")
     neighbors = Neighbors(method=arguments.method, k=arguments.k, seed=arguments.seed)
 
@@ -59,7 +59,9 @@ def main():
         "estimator": arguments.estimator,
         "settings": settings.model_dump(),
         "source": spectrum["source"],
-        "made_by": made_by(__file__, ESTIMATORS[arguments.estimator], settings=counted, libraries=("numpy", "scipy")),
+        "made_by": made_by(
+            __file__, ALL_ESTIMATORS[arguments.estimator], settings=counted, libraries=("numpy", "scipy")
+        ),
     }
     write_json(arguments.output, {**null, **about})
 

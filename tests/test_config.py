@@ -9,7 +9,7 @@ import pytest
 import yaml
 from actdim.errors import UserError
 from actdim.study import study as studies
-from actdim.study.config import ESTIMATORS
+from actdim.study.config import ALL_ESTIMATORS
 from actdim.study.yaml_files import read_yaml
 from actdim.training.settings import RunSettings
 from actdim.validation import check
@@ -206,7 +206,7 @@ def untyped(lists, *, k):
 
 def test_numbers_in_config_yaml_and_on_the_command_line(tmp_path, monkeypatch):
     """Snakemake has readers of its own: YAML 1.1 for the file, texts alone for nested values of --config."""
-    monkeypatch.setitem(ESTIMATORS, "mle", "test_config:untyped")
+    monkeypatch.setitem(ALL_ESTIMATORS, "mle", "test_config:untyped")
     (tmp_path / "config.yaml").write_text("studies: [tiny]\nestimators: {mle: {k: 1e1}}\n")
     content = load_configfile(tmp_path / "config.yaml")
     assert studies.load_config(content).estimators["mle"].k == 10.0

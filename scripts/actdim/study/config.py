@@ -13,7 +13,7 @@ from actdim.study.yaml_files import check_texts, value_of_text
 from actdim.validation import ALREADY_CHECKED, Settings, any_settings, check
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST_NAME)]
-ESTIMATORS = {**registry.ESTIMATORS, PCA: "actdim.estimators.pca:pca"}
+ALL_ESTIMATORS = {**registry.ESTIMATORS, PCA: "actdim.estimators.pca:pca"}  # also the one that reads no neighbor lists
 
 
 class Config(MeasuresOfConfig):
@@ -23,7 +23,7 @@ class Config(MeasuresOfConfig):
         description="names of the studies to run; each is a file studies/<name>.yaml"
     )
     neighbors: Neighbors = Field(Neighbors(), description="how to search for neighbors; a study may say otherwise")
-    estimators: Annotated[dict[Literal[tuple(ESTIMATORS)], SerializeAsAny[Settings]], Field(min_length=1)] = Field(
+    estimators: Annotated[dict[Literal[tuple(ALL_ESTIMATORS)], SerializeAsAny[Settings]], Field(min_length=1)] = Field(
         description="estimators of the intrinsic dimension, by name, with their settings; figures show the first"
     )
     tensorboard: bool = Field(False, description="write each run's training curves, LLID and PID for TensorBoard, too")
@@ -43,8 +43,8 @@ def load_config(content, where="config.yaml"):
     content = {key: value if key == "studies" else with_values_of_texts(value) for key, value in content.items()}
     if isinstance(estimators := content.get("estimators"), dict):
         content["estimators"] = {
-            name: check(plugins.settings_model(ESTIMATORS, name, Settings), settings, f"{where}: estimators.{name}")
-            if name in ESTIMATORS
+            name: check(plugins.settings_model(ALL_ESTIMATORS, name, Settings), settings, f"{where}: estimators.{name}")
+            if name in ALL_ESTIMATORS
             else settings
             for name, settings in estimators.items()
         }

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic.json_schema import models_json_schema
 
 from actdim import plugins
-from actdim.study.config import ESTIMATORS, Config
+from actdim.study.config import ALL_ESTIMATORS, Config
 from actdim.study.study_file import OwnActivationsFile, StudyFile
 from actdim.training.settings import NAMED_SECTIONS, TrainingSection
 from actdim.validation import Settings
@@ -72,7 +72,7 @@ def own_activations_schema():
 
 def config_schema():
     """Return the JSON Schema of config.yaml."""
-    models = {name: plugins.settings_model(ESTIMATORS, name, Settings) for name in ESTIMATORS}
+    models = {name: plugins.settings_model(ALL_ESTIMATORS, name, Settings) for name in ALL_ESTIMATORS}
     schema, references, _ = schema_with(Config, models.values())
     estimators = schema["properties"]["estimators"]
     estimators["properties"] = {name: references[model] for name, model in models.items()}

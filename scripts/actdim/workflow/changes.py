@@ -18,7 +18,7 @@ from actdim.measures.table import MEASURES
 from actdim.names import PCA
 from actdim.plugins import run_functions
 from actdim.provenance import code_digests, digest_of, settings_that_count
-from actdim.study.config import ESTIMATORS
+from actdim.study.config import ALL_ESTIMATORS
 from actdim.study.stages import planned_digest
 from actdim.study.targets import (
     ACTIVATIONS,
@@ -54,7 +54,7 @@ class Job(NamedTuple):
 def jobs_of(studies, config):
     """Return the Job of every result of all runs."""
     estimators = {
-        name: ("estimate_id", counted, code_digests("estimate_id.py", ESTIMATORS[name]), [set_options(counted)])
+        name: ("estimate_id", counted, code_digests("estimate_id.py", ALL_ESTIMATORS[name]), [set_options(counted)])
         for name in config.estimators.keys() - {PCA}
         for counted in [settings_that_count(config.estimators[name])]
     }
@@ -118,7 +118,7 @@ def measure_jobs(study, run, config):
                 counted, params = how_measured(settings), [measure_options(settings, place.get("layer"))]
             elif measure.rule == "estimate_null":
                 estimator = next(iter(config.estimators))
-                settings, entries = settings_that_count(config.estimators[estimator]), [ESTIMATORS[estimator]]
+                settings, entries = settings_that_count(config.estimators[estimator]), [ALL_ESTIMATORS[estimator]]
                 counted = {**settings, **settings_that_count(study.neighbors)}
                 params = [set_options(settings), search_options(study.neighbors, place["samples"])]
             else:

@@ -271,6 +271,7 @@ def id_of(points):
     return twonn(NeighborLists(distances, indices, {}))["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [128, 2048])
 @pytest.mark.parametrize("deviation", [3e-3, 0.03, 0.3])
 @pytest.mark.parametrize("by_class", [False, True])
@@ -291,6 +292,7 @@ def test_a_curve_in_relu_features_keeps_its_distances(tmp_path):
     assert id_of(values) == pytest.approx(1, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dimension"), [(512, 10), (4096, 20)])
 def test_other_layers_are_float16_with_the_same_id(tmp_path, width, dimension):
     rng = np.random.default_rng(0)

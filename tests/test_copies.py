@@ -128,6 +128,7 @@ def test_wrong_lists_of_others_are_one_line(change, message):
         usual_lists(NeighborLists(distances, indices, {}), {}, "lists.h5")
 
 
+@pytest.mark.slow
 def test_programs_count_copies(tmp_path):
     """By hand, from a file of one's own, with classes, too."""
     points = np.concatenate([points_of_dimension_5(600), points_of_dimension_5(600)[:120]])

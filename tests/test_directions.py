@@ -60,6 +60,7 @@ def ablated(model, layer, samples, off, values):
     return (logits.argmax(1) == samples.labels).double().mean().item(), loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clamp", ["zero", "mean"])
 @pytest.mark.parametrize(("settings", "data", "name", "shared"), LAYERS)
 def test_the_same_as_one_ablation_at_a_time(settings, data, name, shared, clamp):

@@ -286,6 +286,7 @@ def test_programs_by_hand(project):
     assert '"id": ' in (project.folder / "id.json").read_text()
 
 
+@pytest.mark.slow
 def test_measures_of_an_own_table_are_judged_as_the_text_says(tmp_path):
     """The three blocks of the page, in the order in which a reader runs them."""
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")

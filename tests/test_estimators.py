@@ -82,6 +82,7 @@ def test_censored_twonn_ignores_how_large_the_highest_ratios_are():
     assert twonn.twonn(of(wild))["id"] < 0.9 * twonn.twonn(drawn)["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dimension", [2, 10])
 def test_twonn_interval_counts_shared_neighbors(dimension):
     """Of intervals on points, 93 to 97 % contain the mean estimate; without the shared neighbors, 88 % do.

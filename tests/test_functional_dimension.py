@@ -259,6 +259,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "tall"),
     [("mlp", False), ("mlp", True), ("resnet18", False), ("transformer", False), ("transformer", True)],
@@ -433,6 +434,7 @@ def checkpoints(tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_by_hand(checkpoints):
     done = program(checkpoints, "samples=20", "full=true", "seed=3")
     assert done.returncode == 0, done.stderr

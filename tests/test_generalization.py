@@ -426,6 +426,7 @@ def test_a_measure_that_flips_its_sign_between_axes():
     assert row["cmi"] < 1
 
 
+@pytest.mark.slow
 def test_a_measure_that_is_noise():
     """Of 40 such measures, few have an interval that leaves out no relation, and none after adjustment for all."""
     runs = runs_of(seeds=2)
@@ -509,6 +510,7 @@ def test_measures_are_compared_by_the_difference():
     assert found.loc[("sign_error_mean", "measure", "noise"), "difference_high"] < 0
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_mean_of_the_statistic_over_grids():
     """Of 60 grids whose settings and seeds differ at random; too wide they may be, for a cell loses its pairs."""
     axes = {"lr": LR, "width": WIDTH, "depth": [1, 2, 3]}

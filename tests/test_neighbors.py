@@ -76,6 +76,7 @@ POINTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", [float32, bfloat16])
 @pytest.mark.parametrize("name", POINTS)
 def test_exact_whatever_the_arithmetic(name, arithmetic, monkeypatch):
@@ -91,6 +92,7 @@ def test_exact_whatever_the_arithmetic(name, arithmetic, monkeypatch):
     np.testing.assert_allclose(np.linalg.norm(wide[rows] - wide[indices], axis=2), distances, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", [float32, bfloat16])
 def test_the_bound_on_the_error_holds_and_matters(arithmetic, monkeypatch):
     """Products are off by less than the bound; with a bound of 0, a coarse product misses neighbors."""

@@ -91,6 +91,7 @@ def test_path_norm_counts_every_path():
     assert norms.measure_norms(model, model, samples_of(), 50)["log_path_norm"] == pytest.approx(math.log(total))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [convnet.convnet(Data, batch_norm=True), resnet18.resnet18(Data, width=2)])
 def test_rescaling_a_batch_norm_away_changes_no_norm(model):
     """Twice the weights and the mean, four times the variance: the same function; the plain norm of weights differs."""

@@ -20,6 +20,7 @@ def points():
     return (rng.normal(size=(1000, 5)) @ rng.normal(size=(5, 30))).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_the_id_of_an_array_is_that_of_the_programs(points, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["layers/x"] = points

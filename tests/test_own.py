@@ -55,6 +55,7 @@ def trained(tmp_path, classes=4):
     return str(tmp_path / "weights.pth"), model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "vgg11", "densenet121", "mobilenet_v2"])
 def test_the_last_layer_is_what_the_classifier_reads(name):
     model = make(f"torchvision:{name}").eval()
@@ -144,6 +145,7 @@ def test_trained_weights_for_other_classes_get_a_fresh_classifier(tmp_path):
     torch.testing.assert_close(outputs["layer4"], theirs["layer4"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [

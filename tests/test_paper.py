@@ -68,6 +68,7 @@ def test_images(name):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "studies").glob("*.yaml")))
 def test_no_two_layers_of_a_study_have_the_same_values(name):
     study, runs = load(name)

@@ -3,12 +3,14 @@
 import subprocess
 import sys
 
+import pytest
 from actdim.study.study import load_config_and_studies
 from actdim.study.yaml_files import read_yaml
 from actdim.workflow import checked_config
 from conftest import ROOT
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_what_was_checked(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "studies").symlink_to(ROOT / "studies")

@@ -231,6 +231,7 @@ def test_a_damaged_checkpoint(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_search_and_estimate_import_no_torch(tmp_path):
     """They start thousands of times; importing torch would take longer than their work."""
     find(tmp_path, np.random.default_rng(0).normal(size=(100, 6)))

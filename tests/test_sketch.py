@@ -48,6 +48,7 @@ def assert_near_the_truth(points, k=32):
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [40, 700, 3000])
 @pytest.mark.parametrize("float_type", [np.float16, np.float32, np.float64])
 def test_lists_are_those_of_scikit_learn(features, float_type):
@@ -56,6 +57,7 @@ def test_lists_are_those_of_scikit_learn(features, float_type):
     assert report["notes"].startswith(f"{min(features, 1024)} sums")
 
 
+@pytest.mark.slow
 def test_two_neighbors_alone():
     assert_near_the_truth(activations(1500, 3000, 20), k=2)
 
@@ -76,6 +78,7 @@ def outliers(kind):
     return points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["constant", "constant but for noise", "in some points", "varying", "a point"])
 def test_a_huge_feature_does_not_spoil_it(kind):
     assert_near_the_truth(outliers(kind))
@@ -88,6 +91,7 @@ def test_tight_clusters_do_not_spoil_it():
     assert_near_the_truth((centers[rng.integers(10, size=1500)] + 1e-2 * spread).astype(np.float32))
 
 
+@pytest.mark.slow
 def test_too_many_dimensions_for_a_sketch_are_searched_exactly():
     points = np.random.default_rng(0).normal(size=(600, 9000)).astype(np.float32)
     indices, distances, report = find_neighbors(points, "sketch", 32)
@@ -119,6 +123,7 @@ def test_values_that_are_not_finite():
     assert find_neighbors(points, "sketch", 32)[2]["reason"] == "1 of 500 points are not finite"
 
 
+@pytest.mark.slow
 def test_blocks_change_nothing(monkeypatch, tmp_path):
     """Read from HDF5 a few columns at a time, compared a few points at a time: the same lists."""
     points = activations(1500, 2500, 10).astype(np.float16)
@@ -134,6 +139,7 @@ def test_blocks_change_nothing(monkeypatch, tmp_path):
     np.testing.assert_allclose(blocks[1], at_once[1], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_seed_matters_and_repeats():
     points = activations(1500, 2500, 20)
     first, again, other = (find_neighbors(points, "sketch", 32, seed) for seed in (0, 0, 1))
@@ -158,6 +164,7 @@ def test_a_corrupt_file_is_found(tmp_path):
         find_neighbors(stored, "sketch", 5)
 
 
+@pytest.mark.slow
 def test_sums_keep_distances():
     """On average, with a relative deviation of the squares of at most sqrt(2 / m)."""
     points = activations(600, 5000, 20)

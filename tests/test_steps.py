@@ -71,6 +71,7 @@ def test_steps_of_the_transformer_are_those_of_a_plain_one():
         assert off.max() < 1e-3, name
 
 
+@pytest.mark.slow
 def test_steps_of_the_resnet18_are_those_of_torchvisions(monkeypatch):
     """torchvision's parameters have the same order, so they can be copied.
 

@@ -490,6 +490,7 @@ def test_figures_name_what_a_table_lacks(program, tables, line, plot, tmp_path):
     assert done.stderr == f"{program}.py: {tmp_path}/{line}\n"
 
 
+@pytest.mark.slow
 def test_figures_of_a_study_with_one_setting_and_without_accuracies(plot):
     one = SUMMARY[(SUMMARY["weight_decay"] == 0) & (SUMMARY["dropout"] == 0)].drop(columns=["weight_decay", "dropout"])
     for summary in (one, one.assign(validation_accuracy=None), SUMMARY.assign(validation_accuracy=None)):

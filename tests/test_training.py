@@ -294,6 +294,7 @@ def study_with(extra, folder):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", ["precision: bfloat16", "bottleneck: {layer: hidden2, width: 4, burn_in: 5}"])
 def test_other_ways_to_train_go_on_as_well(undisturbed, tmp_path, extra):
     """Stages end at the same weights as one training; these differ from the plain training's, but are as good."""

@@ -251,6 +251,7 @@ def test_without_flock_a_file_is_the_lock(trained):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_flock")
 def test_without_flock_a_living_process_is_waited_for(trained):
     owner = trained / "to~30.training/lock.owner"

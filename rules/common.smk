@@ -155,12 +155,15 @@ def neighbors_of_layers(wildcards):
 
 def previous_neighbors(wildcards):
     """Return the neighbor lists of what feeds the classifier, at the checkpoint measured before; [] for the first."""
+    study = STUDIES[wildcards.study]
     _, checkpoint, split = dump_of(wildcards.samples)
-    measured = [dump_of(samples) for samples in shown_sample_sets(STUDIES[wildcards.study].activations)]
-    before = [dump for dump in measured if dump[1] < checkpoint and dump[2] == split]
-    files = {**wildcards, "samples": max(before, key=lambda dump: dump[1])[0]} if before else {}
-    last = STUDIES[wildcards.study].last_layer_of(run_of(wildcards))
-    return [NEIGHBORS.format(**files, layer=last)] if before else []
+    dumps = [dump_of(samples) for samples in shown_sample_sets(study.activations)]
+    before = [dump for dump in dumps if dump[1] < checkpoint and dump[2] == split]
+    if not before:
+        return []
+    samples, _, _ = max(before, key=lambda dump: dump[1])
+    last = study.last_layer_of(run_of(wildcards))
+    return [NEIGHBORS.format(study=wildcards.study, run=wildcards.run, samples=samples, layer=last)]
 
 
 def by_class(wildcards):

@@ -10,7 +10,6 @@ from actdim.estimators import result
 from actdim.neighbors.lists_of_others import usual_lists
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.neighbor_lists import read_neighbors
-from actdim.validation import Settings, check
 
 REPORTED = ("recall", "recall_k", "n_copies")  # what a search says of its lists
 
@@ -23,14 +22,20 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
-    estimator = plugins.load_function(registry.ESTIMATORS, arguments.estimator)
-    schema = plugins.settings_model(registry.ESTIMATORS, arguments.estimator, Settings)
-    settings = check(schema, read_set(arguments.set), f"--estimator {arguments.estimator}: --set")
+    where = f"--estimator {arguments.estimator}: --set"
+    estimator, settings = plugins.function_with_settings(
+        registry.ESTIMATORS, arguments.estimator, read_set(arguments.set), where
+    )
     groups, attributes = read_neighbors(arguments.neighbors)
     if "format" not in attributes:  # not written by find_neighbors.py
         groups = [(label, *usual_lists(lists, report, arguments.neighbors)) for label, lists, report in groups]
     results = [
-        (label, estimate_group(estimator, lists, report, settings.model_dump())) for label, lists, report in groups
+        (
+            label,
+            result.estimate_from_lists(estimator, lists, report, **settings.model_dump())
+            | {key: report.get(key) for key in REPORTED},
+        )
+        for label, lists, report in groups
     ]
     result.write_estimates(
         arguments.output,
@@ -45,14 +50,6 @@ def main():
             libraries=("numpy", "scipy"),
         ),
     )
-
-
-def estimate_group(estimator, lists, report, settings):
-    """Return the estimate from the lists of all points or of a class."""
-    n, reported = len(lists.distances), {key: report.get(key) for key in REPORTED}
-    if "reason" in report:
-        return result.missing_estimate(n, report["reason"]) | reported
-    return result.estimate(n, estimator, lists, **settings) | reported
 
 
 if __name__ == "__main__":

@@ -11,40 +11,35 @@ from actdim.estimators import result
 from actdim.measures.null import estimate_null
 from actdim.names import PCA
 from actdim.neighbors import search
-from actdim.neighbors.settings import Neighbors
+from actdim.neighbors.settings import add_search_options, search_settings
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.json_files import write_json
 from actdim.storage.neighbor_lists import NeighborLists
 from actdim.study.config import ALL_ESTIMATORS
 from actdim.tables.results import read_result
-from actdim.validation import Settings, check
 
 
 def main():
-    parser, defaults = argparse.ArgumentParser(description=__doc__), Neighbors()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spectrum", required=True, type=Path, help="a JSON file of estimate_pca.py")
     parser.add_argument("--estimator", required=True, choices=list(ALL_ESTIMATORS))
     add_set(parser, "a setting of the estimator: fraction=0.9")
-    parser.add_argument(
-        "--method", choices=list(search.METHODS), default=defaults.method, help="(default: %(default)s)"
-    )
-    parser.add_argument("--k", type=int, default=defaults.k, help="neighbors of every point (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=defaults.seed, help="of everything random (default: %(default)s)")
+    add_search_options(parser)
     parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
-    function = plugins.load_function(ALL_ESTIMATORS, arguments.estimator)
-    schema = plugins.settings_model(ALL_ESTIMATORS, arguments.estimator, Settings)
-    settings = check(schema, read_set(arguments.set), f"--estimator {arguments.estimator}: --set")
-    neighbors = Neighbors(method=arguments.method, k=arguments.k, seed=arguments.seed)
+    where = f"--estimator {arguments.estimator}: --set"
+    function, settings = plugins.function_with_settings(
+        ALL_ESTIMATORS, arguments.estimator, read_set(arguments.set), where
+    )
+    neighbors = search_settings(arguments)
 
     def estimate(points):
         if arguments.estimator == PCA:
             return result.estimate(len(points), function, points)
         indices, distances, report = search.find_neighbors(points, **neighbors.model_dump())
-        if "reason" in report:
-            return result.missing_estimate(len(points), report["reason"])
-        return result.estimate(len(points), function, NeighborLists(distances, indices, {}), **settings.model_dump())
+        lists = NeighborLists(distances, indices, {})
+        return result.estimate_from_lists(function, lists, report, **settings.model_dump())
 
     spectrum = read_result(arguments.spectrum, ["estimate_pca.py"], {})
     if "classes" in spectrum:

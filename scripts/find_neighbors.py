@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 from actdim import cli
 from actdim.activations.array_files import ARRAY_ENDINGS, load_points
-from actdim.errors import UserError
-from actdim.neighbors import search
 from actdim.neighbors.copies import find_distinct_neighbors
 from actdim.neighbors.decimation import decimate
-from actdim.neighbors.settings import Neighbors
+from actdim.neighbors.settings import add_search_options, search_settings
 from actdim.provenance import made_by, settings_that_count
 from actdim.storage.activations_file import open_layer, rows_by_class
 from actdim.storage.atomic import atomic_write
@@ -21,22 +19,16 @@ from actdim.storage.neighbor_lists import complete_file, write_lists
 
 
 def main():
-    parser, defaults = argparse.ArgumentParser(description=__doc__), Neighbors()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--activations", required=True, type=Path, help="HDF5 of dump_activations.py, or .npy, .npz, .pt, .safetensors"
     )
     parser.add_argument("--layer", help="its layer, or the array's name; not needed in a file with one array")
-    parser.add_argument(
-        "--method", choices=list(search.METHODS), default=defaults.method, help="(default: %(default)s)"
-    )
-    parser.add_argument("--k", type=int, default=defaults.k, help="neighbors of every sample (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=defaults.seed, help="of everything random (default: %(default)s)")
+    add_search_options(parser)
     parser.add_argument("--by-class", action="store_true", help="among the samples of the same class only")
     parser.add_argument("--output", required=True, type=Path, help="the HDF5 file for the lists")
     arguments = parser.parse_args()
-    if arguments.k < 2:
-        raise UserError(f"--k {arguments.k}: should be 2 or more")
-    settings = Neighbors(method=arguments.method, k=arguments.k, seed=arguments.seed)
+    settings = search_settings(arguments)
 
     with open_points(arguments.activations, arguments.layer) as (points, labels, source):
         classes = (

@@ -1,32 +1,24 @@
 #!/usr/bin/env python
 """Measure how a checkpoint's model relies on single directions of a layer: ablation, noise, and unit by unit."""
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from actdim import cli, plugins
-from actdim.cli import add_expect, add_set, read_set
+from actdim import cli
+from actdim.cli import read_set
 from actdim.datasets.dataset import data_set, load_samples
 from actdim.datasets.device import on_device
 from actdim.errors import UserError
 from actdim.measures.directions import measure_directions, seed_of_layer
+from actdim.measures.program import checkpoint_parser, write_result
 from actdim.measures.settings import Directions
 from actdim.models.layers import layer_names
 from actdim.names import INPUT
-from actdim.provenance import made_by, settings_that_count
-from actdim.storage.json_files import write_json
 from actdim.training.trained_model import load_trained
 from actdim.validation import check
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
+    parser = checkpoint_parser(__doc__, "clamp=mean, orders=20")
     parser.add_argument("--layer", required=True, help="a module of its model, or <module>.input")
-    add_set(parser, "a setting of the measure: clamp=mean, orders=20")
-    add_expect(parser)
-    parser.add_argument("--output", required=True, type=Path, help="the JSON file")
     arguments = parser.parse_args()
 
     settings = check(Directions, read_set(arguments.set), "--set")
@@ -41,18 +33,8 @@ def main():
     seed = seed_of_layer(settings.seed, trained.source["chosen"], arguments.layer)
     seeded, no_accuracy = settings.model_copy(update={"seed": seed}), trained.source.get("metrics_reason")
     result = measure_directions(trained.model, arguments.layer, samples, seeded, no_accuracy)
-    about = {
-        "layer": arguments.layer,
-        "settings": settings.model_dump(),
-        "source": trained.source,
-        "made_by": made_by(
-            __file__,
-            *plugins.run_functions(trained.settings),
-            settings=settings_that_count(settings),
-            libraries=("torch", "scikit-learn"),
-        ),
-    }
-    write_json(arguments.output, {**result, **about})
+    result = {**result, "layer": arguments.layer}
+    write_result(arguments.output, result, __file__, trained, settings, ("torch", "scikit-learn"))
     print(f"{arguments.layer}: {result['units']} units, area under ablation {result['area']}")
 
 

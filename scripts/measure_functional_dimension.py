@@ -1,47 +1,26 @@
 #!/usr/bin/env python
 """Measure the functional dimension of a checkpoint's model on a batch."""
 
-import argparse
-from pathlib import Path
-
-from actdim import cli, plugins
-from actdim.cli import add_expect, add_set, read_set
-from actdim.datasets.dataset import data_set, load_samples
-from actdim.datasets.device import on_device
+from actdim import cli
+from actdim.cli import read_set
+from actdim.datasets.dataset import data_set
 from actdim.measures.functional_dimension import measure_functional_dimension
+from actdim.measures.program import checkpoint_parser, write_result
 from actdim.measures.settings import FunctionalDimension
-from actdim.provenance import made_by, settings_that_count
-from actdim.storage.json_files import write_json
-from actdim.training.trained_model import load_trained
+from actdim.training.trained_model import load_trained, samples_of
 from actdim.validation import check
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", required=True, type=Path, help="a checkpoint of train.py")
-    add_set(parser, "a setting of the measure: samples=100")
-    add_expect(parser)
-    parser.add_argument("--output", required=True, type=Path, help="the JSON file")
+    parser = checkpoint_parser(__doc__, "samples=100")
     arguments = parser.parse_args()
 
     settings = check(FunctionalDimension, read_set(arguments.set), "--set")
     trained = load_trained(arguments.checkpoint, arguments.expect)
-    data = data_set(trained.settings.dataset)
-    splits = load_samples(trained.settings.dataset, trained.settings.seed)
-    samples = on_device(splits[settings.split], data, trained.device)
-    result = measure_functional_dimension(trained.model, samples, data.vocabulary, settings)
+    samples, vocabulary = samples_of(trained, settings.split), data_set(trained.settings.dataset).vocabulary
+    result = measure_functional_dimension(trained.model, samples, vocabulary, settings)
     print(result)
-    about = {
-        "settings": settings.model_dump(),
-        "source": {**trained.source, "split": settings.split},
-        "made_by": made_by(
-            __file__,
-            *plugins.run_functions(trained.settings),
-            settings=settings_that_count(settings),
-            libraries=("torch", "numpy"),
-        ),
-    }
-    write_json(arguments.output, {**result, **about})
+    write_result(arguments.output, result, __file__, trained, settings, ("torch", "numpy"), split=settings.split)
 
 
 if __name__ == "__main__":

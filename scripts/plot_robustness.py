@@ -11,11 +11,11 @@ from actdim.figures import (
     study_panels,
     write_in_panel,
 )
+from actdim.tables.columns import COIN
 from actdim.tables.files import read_csv
 from matplotlib.patches import Patch
 
 READ = ("study", "measure", "target", "sign_error_max", "sign_error_max_low", "sign_error_max_high", "sign_error_worst")
-COIN = 50  # percent
 MEANINGS = {"better than a coin wherever settings change": COLORS[0], "no better than a coin somewhere": COLORS[1]}
 
 
@@ -38,12 +38,12 @@ def draw(axis, rows):
         return
     rows = rows.sort_values("sign_error_max", ascending=False, kind="stable", ignore_index=True)
     right = 100 * (1 - rows["sign_error_max"])
-    better = right > COIN
+    better = right > 100 * COIN
     axis.barh(rows.index[better], right[better], color=COLORS[0])
     axis.barh(rows.index[~better], right[~better], color=COLORS[1])
     low, high = (100 * (1 - rows[f"sign_error_max_{end}"]) for end in ("high", "low"))
     axis.hlines(rows.index, low, high, color="black", linewidth=1)
-    axis.axvline(COIN, color="black", linewidth=1, linestyle=(0, (4, 2)))
+    axis.axvline(100 * COIN, color="black", linewidth=1, linestyle=(0, (4, 2)))
     for place, worst in rows["sign_error_worst"].items():
         axis.text(103, place, worst, va="center", fontsize=10, color="0.4")
     axis.set_yticks(rows.index, [measure_label(measure) for measure in rows["measure"]])

@@ -12,10 +12,10 @@ from actdim.figures import (
     study_panels,
     write_in_panel,
 )
+from actdim.tables.columns import COIN
 from actdim.tables.files import read_csv
 
 READ = ("study", "measure", "target", "axis", "sign_error")
-COIN = 0.5  # sign error of a measure that tells nothing
 
 
 def main():

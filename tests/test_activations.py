@@ -190,7 +190,7 @@ def test_what_fits_float16_is_known_at_a_glance_or_by_looking_closer(monkeypatch
                 lost = np.square(values.astype(np.float16).astype(float) - values).sum()
             fits = lost <= 1e-6 * np.square(values - values.mean(0, dtype=float)).sum()
             at_a_glance = surely_fits(torch.from_numpy(values))
-            assert as_float16(torch.from_numpy(values)).fits == fits
+            assert as_float16(torch.from_numpy(values), torch.from_numpy(values)).fits == fits
             assert fits or not at_a_glance
             seen.add((bool(fits), at_a_glance))
     assert seen == {(True, True), (True, False), (False, False)}

@@ -10,7 +10,7 @@ from actdim import provenance, validation
 from conftest import ROOT
 
 LIBRARY = ROOT / "scripts/actdim"
-SETTINGS = ("datasets.settings", "training.settings", "measures.settings", "neighbors.settings")
+SETTINGS = ("activations.settings", "datasets.settings", "training.settings", "measures.settings", "neighbors.settings")
 CODE = '''"""A docstring."""
 from actdim.errors import UserError
 from actdim.names import INPUT

@@ -11,7 +11,7 @@ from actdim.neighbors.copies import find_distinct_neighbors
 from actdim.neighbors.decimation import decimate
 from actdim.neighbors.settings import Neighbors
 from actdim.storage.neighbor_lists import NeighborLists
-from actdim.validation import Settings, check
+from actdim.validation import check
 
 
 class IntrinsicDimension(NamedTuple):
@@ -37,19 +37,15 @@ def intrinsic_dimension(points, estimator="twonn", *, method="auto", k=32, seed=
     Returns an IntrinsicDimension. Raises ValueError where points are no array of numbers, or a setting is unknown.
     """
     try:
-        function = plugins.load_function(registry.ESTIMATORS, estimator)
-        schema = plugins.settings_model(registry.ESTIMATORS, estimator, Settings)
-        settings = check(schema, settings, f"estimator {estimator}").model_dump()
+        function, settings = plugins.function_with_settings(
+            registry.ESTIMATORS, estimator, settings, f"estimator {estimator}"
+        )
         search = check(Neighbors, {"method": method, "k": k, "seed": seed}, "neighbors").model_dump()
         _, points, indices, distances, report = find_distinct_neighbors(as_points(points), **search)
     except UserError as error:
         raise ValueError(str(error)) from None
-    n = len(points)
-    if "reason" in report:
-        estimate = result.missing_estimate(n, report["reason"])
-    else:
-        lists = NeighborLists(distances, indices, decimate(points, indices, distances, seed))
-        estimate = result.estimate(n, function, lists, **settings)
+    lists = NeighborLists(distances, indices, decimate(points, indices, distances, seed))
+    estimate = result.estimate_from_lists(function, lists, report, **settings.model_dump())
     return IntrinsicDimension(
         *(estimate[key] for key in ("id", "low", "high", "n_points")),
         n_copies=report["n_copies"],

@@ -12,7 +12,7 @@ from pydantic import create_model
 from actdim import registry
 from actdim.errors import UserError
 from actdim.folders import own_folders
-from actdim.validation import Named, check
+from actdim.validation import Named, Settings, check
 
 OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # module:function; the module may lie in packages
 
@@ -39,7 +39,7 @@ def table_key(table, name):
 
 
 def load_function(table, name):
-    """Return the function that a name stands for; for where a user's own modules lie, see folders.py.
+    """Return the function that a name stands for. A user's own modules lie in one of folders.own_folders.
 
     For family:member it is what the family's function returns for the member.
     Raises UserError where there is no such module, or no such function in it.
@@ -96,6 +96,15 @@ def keyword_parameters(function):
     """Return {name: inspect.Parameter} of the keyword-only parameters of a function."""
     parameters = inspect.signature(function, eval_str=True).parameters
     return {key: parameter for key, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def function_with_settings(table, name, settings, where):
+    """Return the function that a name stands for, and {key: value} checked as its settings: (function, Settings).
+
+    Raises UserError, with a line for each mistake, which begins with `where` for one in the settings.
+    """
+    schema = settings_model(table, name, Settings)
+    return load_function(table, name), check(schema, settings, where)
 
 
 def check_named(table, content, where, base=Named):

@@ -41,6 +41,7 @@ NOT_COUNTED = {
     "workflow": "tells Snakemake what jobs need and what they will cost",
     "activations.settings": "states settings, whose values count by themselves",
     "datasets.settings": "states which settings there are; their values count by themselves",
+    "measures.program": "reads options, whose values count by themselves, and writes what was measured",
     "measures.settings": "states which settings there are; their values count by themselves",
     "measures.work": "tells what jobs need and what they will cost",
     "neighbors.settings": "states which settings there are; their values count by themselves",

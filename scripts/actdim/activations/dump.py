@@ -62,8 +62,9 @@ def write_activations(file, model, samples, layers, float32_layers):
         if name in float32_layers or features <= NARROW:
             return as_float32(output)
         sketch = sketches.setdefault(name, empty_sketch(n, features, output.device))
-        add_to_sketch(sketch, rows, in_memory_order(output).float())
-        return as_float16(output)
+        values = in_memory_order(output).float()
+        add_to_sketch(sketch, rows, values)
+        return as_float16(output, values)
 
     edges = np.linspace(0, n, -(-n // BATCH) + 1).astype(int)  # batches of one size, because as_float16 judges each
     with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(1) as flusher:

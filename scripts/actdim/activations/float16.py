@@ -31,13 +31,14 @@ def as_float32(output):
     return StoredBatch(output.to("cpu", torch.float32, copy=True), True)
 
 
-def as_float16(output):
+def as_float16(output, values):
     """Return the StoredBatch of a layer's output (n, ...) in float16, a copy; see above for whether it fits.
 
-    Values that are infinite already lose nothing; the sums leave them out.
+    values: (n, features) float32, the output in its `in_memory_order`. Values that are infinite already lose nothing;
+    the sums leave them out.
     """
     half = output.to(torch.float16, copy=True)
-    values, rounded = in_memory_order(output).float(), in_memory_order(half)
+    rounded = in_memory_order(half)
     if surely_fits(values):
         return StoredBatch(half.cpu(), True)
     loss, spread = loss_and_spread(values, rounded)

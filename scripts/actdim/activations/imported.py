@@ -5,7 +5,7 @@ import numpy as np
 from actdim.activations.array_files import StoredArray, as_floats, float_dtype, opened, read_floats, readable
 from actdim.errors import UserError
 from actdim.names import INPUT
-from actdim.storage.activations_file import NO_LABELS, write_row_checksums
+from actdim.storage.activations_file import NO_LABELS, as_integers, write_row_checksums
 from actdim.storage.atomic import atomic_write
 from actdim.storage.hdf5 import FORMAT, create_external, create_file, write_attributes, write_checksum
 from actdim.storage.layer_reader import row_checksums
@@ -67,7 +67,4 @@ def read_labels(array: StoredArray):
         if array.dtype[1:2] in ("S", "U"):
             return np.char.decode(labels) if array.dtype[1] == "S" else np.array(labels)
         numbers = as_floats(labels, array.dtype)
-    fractions = np.flatnonzero(~np.isfinite(numbers) | (numbers % 1 != 0))
-    if len(fractions):
-        raise UserError(f"{array.name}: holds {numbers[fractions[0]]:g} in row {fractions[0]}; labels {right}")
-    return numbers.astype(np.int64)
+    return as_integers(numbers, f"{array.name}:", f"labels {right}")

@@ -18,8 +18,9 @@ def pca(points):
     With v the eigenvalues of the covariance, id = (sum v)^2 / sum v^2, the number of equal components that would vary
     as much (Gao et al. 2017). They are computed from the smaller of the covariance (features, features) and the Gram
     matrix (n, n), so that a wide layer takes n^2 memory, not features^2. There is no interval: low and high are None.
-    components_90, _95 and _99 are the numbers of components that hold so much of the variance; for the other measures
-    see spectrum.py. One that is undefined is None, and `undefined` says why. `eigenvalues` are v, of divisor n - 1.
+    components_90, _95 and _99 are the numbers of components that hold 90, 95 and 99 % of the variance. spectrum.py
+    explains the other measures. One that is undefined is None, and `undefined` says why. `eigenvalues` are v, of
+    divisor n - 1.
     Raises NoEstimate for fewer than two points, values that are not finite or too large for float32, or equal points;
     UserError where a StoredLayer is corrupt.
     """

@@ -19,6 +19,17 @@ def estimate(n_points, estimator, *data, **settings):
         return missing_estimate(n_points, str(reason))
 
 
+def estimate_from_lists(estimator, lists, report, **settings):
+    """Return the estimate that an estimator makes from the NeighborLists of a search.
+
+    report: of the search; its `reason`, if it has one, is why there are no neighbors.
+    """
+    n_points = len(lists.distances)
+    if "reason" in report:
+        return missing_estimate(n_points, report["reason"])
+    return estimate(n_points, estimator, lists, **settings)
+
+
 def missing_estimate(n_points, reason):
     """Return what stands in place of an estimate where there is none."""
     return {"n_points": n_points, "id": None, "low": None, "high": None, "n_dropped": None, "reason": reason}

@@ -4,6 +4,7 @@ The overlap of two lists of k neighbors of a sample is the fraction of them that
 list; of two layers, samples count that have one in both.
 """
 
+import functools
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from actdim.estimators.ratios import MIN_POINTS, NoEstimate
 
 NEIGHBORS = 30  # of a sample, for overlaps (Doimo et al. 2020, Hierarchical nucleation in deep neural networks)
-LOCAL = 20  # of a sample, for its local ID
+NEIGHBORS_OF_LOCAL_ID = 20  # of a sample
 
 
 def label_overlap(rows, indices, labels):
@@ -42,12 +43,12 @@ def neighborhood_overlap(first, second):
 def local_ids(distances):
     """Return the ID at each point, (m,), from its nearest neighbors alone; nan where they are equally far.
 
-    (k - 2) / sum over j < k of log(T_k / T_j), T_j the distance to the j-th neighbor, k = LOCAL or fewer: the estimate
-    of Levina and Bickel (2004) at a point without its bias. Where the density is constant its standard deviation is
-    d / sqrt(k - 3), which a spread over points contains.
+    (k - 2) / sum over j < k of log(T_k / T_j), T_j the distance to the j-th neighbor, k = NEIGHBORS_OF_LOCAL_ID or
+    fewer: the estimate of Levina and Bickel (2004) at a point without its bias. Where the density is constant its
+    standard deviation is d / sqrt(k - 3), which a spread over points contains.
     Raises NoEstimate for fewer than four neighbors.
     """
-    distances = enough(distances, 4)[:, :LOCAL].astype(np.float64)
+    distances = enough(distances, 4)[:, :NEIGHBORS_OF_LOCAL_ID].astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         sums = np.log(distances[:, -1:] / distances[:, :-1]).sum(axis=1)
         return np.where((sums > 0) & np.isfinite(sums), (distances.shape[1] - 2) / sums, np.nan)
@@ -82,6 +83,7 @@ def measure_neighborhoods(layers, previous, labels, predictions, no_predictions=
     no_predictions: why predictions mean nothing, if they do.
     """
     rows, indices, distances = layers[-1]
+    ids = functools.cache(lambda: local_ids(distances))
 
     def layer_overlap():
         overlaps = [neighborhood_overlap(first[:2], second[:2]) for first, second in pairwise(layers)]
@@ -93,14 +95,14 @@ def measure_neighborhoods(layers, previous, labels, predictions, no_predictions=
     def local_id_misclassified():
         known = require(None if no_predictions else predictions, no_predictions or "no logits are stored")
         wrong = known != require(labels, "no labels are stored")
-        return mean_local_id(local_ids(distances)[wrong[rows]])
+        return mean_local_id(ids()[wrong[rows]])
 
     measures = {
         "label_overlap": lambda: label_overlap(rows, indices, require(labels, "no labels are stored")),
         "layer_overlap": layer_overlap,
         "checkpoint_overlap": checkpoint_overlap,
-        "local_id_mean": lambda: mean_local_id(local_ids(distances)),
-        "local_id_spread": lambda: local_id_spread(local_ids(distances)),
+        "local_id_mean": lambda: mean_local_id(ids()),
+        "local_id_spread": lambda: local_id_spread(ids()),
         "local_id_misclassified": local_id_misclassified,
     }
     values, undefined = dict.fromkeys(measures), {}

@@ -13,6 +13,7 @@ largest singular value is found by power iteration.
 """
 
 import copy
+import functools
 import math
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ def measure_norms(model, start, samples, percentile, no_accuracy=None):
     classes, so that it has no margin; else None.
     """
     values, undefined = {}, {}
+    layers = functools.cache(lambda: linear_layers(model, samples))
 
     def add(name, measure, *data):
         try:
@@ -62,9 +64,9 @@ def measure_norms(model, start, samples, percentile, no_accuracy=None):
         return margin(model, samples, percentile)
 
     add("margin", margin_of_its_classes)
-    add("log_spectral_norms", lambda: log_squares(map(spectral_norm, linear_layers(model, samples))))
-    add("log_frobenius_norms", lambda: log_squares(map(frobenius_norm, linear_layers(model, samples))))
-    add("log_path_norm", lambda: log_path_norm(model, linear_layers(model, samples), samples))
+    add("log_spectral_norms", lambda: log_squares(map(spectral_norm, layers())))
+    add("log_frobenius_norms", lambda: log_squares(map(frobenius_norm, layers())))
+    add("log_path_norm", lambda: log_path_norm(model, layers(), samples))
     for name in ("log_spectral_norms", "log_frobenius_norms", "log_path_norm"):
         add(f"{name}_over_margin", over_margin, values[name], values["margin"])
     add("distance_from_start", distance, model, start)

@@ -35,6 +35,7 @@ class Measure(NamedTuple):
     settings: type[Settings] | None = None
     work: Callable | None = None  # see `work`
     pass_seconds: Callable | None = None  # see `work`; None: those of an evaluation
+    by_estimator: bool = False  # whether it applies the estimator that tables show, by the study's neighbor search
     last_layer: bool = False  # of the layers, only the one that feeds the classifier
 
 
@@ -87,6 +88,7 @@ NULL = Measure(
     path="null/{samples}/{layer}.json",
     columns={"id_null": "null of LLID"},
     values=lambda result: {"id_null": result["id_null"]},
+    by_estimator=True,
     last_layer=True,
 )
 

@@ -17,7 +17,7 @@ def build_model(settings, device="cpu"):
 
 
 def construct(settings, data):
-    """Return the model that settings of a study's section `model` name, for a DataSet.
+    """Return the model of a study's section `model` for a DataSet.
 
     torch's fast path of attention is switched off: it skips the modules whose values are measured, and hands on nested
     tensors where a mask is given.

@@ -133,5 +133,5 @@ def first_tensor(values):
 
 @functools.cache
 def say_first_is_measured(name):
-    """Say once that a layer returns several values, of which the first tensor is measured."""
+    """Say once that a layer returns several values, and that its first tensor is measured."""
     print(f"layer {name}: returns several values; the first tensor is measured", file=sys.stderr)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from actdim.errors import UserError
 from actdim.neighbors import search
 from actdim.validation import Settings, Unit
 
@@ -23,3 +24,20 @@ class Neighbors(Settings):
     seed: Unit = Field(
         0, description="seed of the approximate search, the check of its recall, and the subsets of the scale check"
     )
+
+
+def add_search_options(parser):
+    """Add the options of a neighbor search to a parser: --method, --k, --seed."""
+    defaults = Neighbors()
+    parser.add_argument(
+        "--method", choices=list(search.METHODS), default=defaults.method, help="(default: %(default)s)"
+    )
+    parser.add_argument("--k", type=int, default=defaults.k, help="neighbors of every sample (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="of everything random (default: %(default)s)")
+
+
+def search_settings(arguments):
+    """Return the Neighbors that the options of `add_search_options` state. Raises UserError."""
+    if arguments.k < 2:
+        raise UserError(f"--k {arguments.k}: should be 2 or more")
+    return Neighbors(method=arguments.method, k=arguments.k, seed=arguments.seed)

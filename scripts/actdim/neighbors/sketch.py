@@ -143,7 +143,7 @@ def numbers_of_sums(n, features):
 
 
 def exactly(points, k, notes):
-    """Return (indices, distances, report) of an exact search, for the reasons in `notes`."""
+    """Return (indices, distances, report) of an exact search; `notes` say why it is needed."""
     report = {"search": "exact", "recall": 1.0, "recall_k": 1.0, "notes": "; ".join(notes)}
     return *exact_neighbors(points, k), report
 

@@ -30,9 +30,9 @@ def write_row_checksums(data, checksums):
 def open_layer(path, layer):
     """Open one layer of an activations file; yield (points, labels, source).
 
-    points: the StoredLayer (n, features); labels: (n,) classes, or None if the file has none; source: what the file
-    says about them, for the results to repeat: study, settings, checkpoint, layer, depth, feeds_classifier, accuracies
-    and losses, as far as they are known.
+    points: the StoredLayer (n, features); labels: (n,) classes, or None if the file has none; source: what results
+    repeat of the file, as far as it is known: study, settings, checkpoint, layer, depth, feeds_classifier, accuracies
+    and losses.
     Raises UserError where the file or the layer is missing, corrupt or of another format. A file from elsewhere is one
     without a format number; it has no checksums.
     """
@@ -120,12 +120,17 @@ def checked_labels(path, labels, n, right):
         raise UserError(f"{path}: /labels holds {count} labels; {right}")
     if labels.dtype.kind not in "biuf":
         raise UserError(f"{path}: /labels holds {len(labels)} labels of type {type_name(labels)}; {right}")
+    return as_integers(labels, f"{path}: /labels", right)
+
+
+def as_integers(labels, beginning, right):
+    """Return numbers (n,) as int64; UserError, from `beginning` to `right`, where one is no integer below 2^53."""
     fractions = np.flatnonzero(~np.isfinite(labels) | (labels % 1 != 0)) if labels.dtype.kind == "f" else []
     if len(fractions):
-        raise UserError(f"{path}: /labels holds {labels[fractions[0]]:g} in row {fractions[0]}; {right}")
+        raise UserError(f"{beginning} holds {labels[fractions[0]]:g} in row {fractions[0]}; {right}")
     large = np.flatnonzero((labels >= LARGEST_LABEL) | (labels <= -LARGEST_LABEL)) if labels.dtype.kind != "b" else []
     if len(large):
-        raise UserError(f"{path}: /labels holds {labels[large[0]]:g} in row {large[0]}; should be below 2^53; {right}")
+        raise UserError(f"{beginning} holds {labels[large[0]]:g} in row {large[0]}; should be below 2^53; {right}")
     return labels.astype(np.int64)
 
 

@@ -115,7 +115,7 @@ def create_file(path, size=0):
 
 
 def reserve_space(file, size):
-    """Reserve disk space for `size` bytes of data, and what HDF5 adds to them, for a file open to write."""
+    """Reserve disk space for a file open to write: `size` bytes of data, and what HDF5 adds to them."""
     if file.driver != IN_MEMORY:
         reserve(file.id.get_vfd_handle(), size + SMALL)
 

@@ -65,7 +65,7 @@ def watched_paths(settings):
 
 
 def files_below(path):
-    """Return [path] for a file; for a folder, the sorted paths of all files in and below it that are not hidden."""
+    """Return [path] for a file; for a folder, the sorted paths of all visible files in it and below it."""
     if not os.path.isdir(path):
         return [path]
     paths = []

@@ -86,7 +86,7 @@ def check_modules(settings, names, where):
 def run_name(chosen, where):
     """Return the name of a run, a path: weight_decay~0.001/seed~0.
 
-    Raises UserError, which begins with `where` and the setting, for a value that cannot stand in a path.
+    Raises UserError for a value that cannot stand in a path; it begins with `where` and the name of the setting.
     """
     return "/".join(f"{key}~{value_text(value, f'{where}{key}')}" for key, value in chosen.items())
 

@@ -15,6 +15,8 @@ TARGETS = ["validation_accuracy", "generalization_gap"]  # that measures are to 
 PREDICTORS_KEY = ("study", "sweep", "measure", "target")
 PREDICTORS_COLUMNS = (*PREDICTORS_KEY, "n", "spearman_r", "spearman_low", "spearman_high")
 
+COIN = 0.5  # sign error of a measure that tells nothing
+
 ALL_RUNS = "all"  # in place of a sweep
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from actdim.datasets.dataset import data_set, load_samples
+from actdim.datasets.device import on_device
 from actdim.errors import UserError
 from actdim.models.build import build_model
 from actdim.provenance import digest_of
@@ -59,6 +61,12 @@ def load_trained(path, expected=None):
         **({"metrics_reason": reason} if reason else {}),
     }
     return Trained(model, device, job.settings, source)
+
+
+def samples_of(trained, split):
+    """Return the device.Samples of a split of a Trained's data set."""
+    data = data_set(trained.settings.dataset)
+    return on_device(load_samples(trained.settings.dataset, trained.settings.seed)[split], data, trained.device)
 
 
 def require_same_files(path, job, expected):

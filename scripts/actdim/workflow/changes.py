@@ -116,7 +116,7 @@ def measure_jobs(study, run, config):
             if measure.settings:
                 settings, entries = getattr(study.measures, measure.name), run_functions(run.settings)
                 counted, params = how_measured(settings), [measure_options(settings, place.get("layer"))]
-            elif measure.rule == "estimate_null":
+            elif measure.by_estimator:
                 estimator = next(iter(config.estimators))
                 settings, entries = settings_that_count(config.estimators[estimator]), [ALL_ESTIMATORS[estimator]]
                 counted = {**settings, **settings_that_count(study.neighbors)}

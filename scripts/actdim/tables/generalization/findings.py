@@ -2,6 +2,7 @@
 
 import textwrap
 
+from actdim.tables.columns import COIN
 from actdim.tables.findings import WIDTH, listed
 from actdim.tables.measures import MEASURE_COLUMNS
 
@@ -13,11 +14,10 @@ READ = (
 )
 READ_OF_COMPARISONS = ("study", "measure", "target", "other", "statistic", "difference_q")
 LEVEL = 0.05  # of adjusted p-values
-COIN = 0.5  # sign error of a measure that tells nothing
 
 
 def describe_generalization(table, comparisons):
-    """Return a text that says, for each study and target, what the statistics of generalization show.
+    """Say in words what the statistics of generalization show of each study and target.
 
     Something is said to hold only where the interval excludes no relation, and still does for the number of measures.
     """
